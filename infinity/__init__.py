@@ -1,0 +1,1 @@
+"""Infinity: differentiable models of physical systems that are solved rather than trained."""

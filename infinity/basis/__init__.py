@@ -1,0 +1,1 @@
+"""One-dimensional families of functions on a knot grid."""
