@@ -1,1 +1,6 @@
-"""TODO"""
+"""Models: Equinox modules that take one point and return one value."""
+
+from .khronos import KHRONOS
+from .separable import AbstractSeparable
+
+__all__ = ["KHRONOS", "AbstractSeparable"]

@@ -1,1 +1,7 @@
-"""TODO"""
+"""One function a picture; each takes `ax=` and returns it. Matplotlib is imported when the first picture is drawn."""
+
+from .factors import factors, partial_dependence
+from .figure import new_axes
+from .parity import parity
+
+__all__ = ["factors", "new_axes", "parity", "partial_dependence"]

@@ -1,0 +1,224 @@
+"""The commands and their options: `arguments → command → exit code`.
+
+Only the options are declared here; each command imports its work when it runs, so that `--help` is immediate and
+double precision is set before the first array is made. A mistake of the user's is one line on stderr and exit code 2.
+"""
+
+import enum
+import signal
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="infinity",
+    help="Differentiable models of physical systems that are solved rather than trained.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+# The base of every error about how a command was called; where its module lives differs between versions of typer.
+_UsageError: Any = typer.BadParameter.__mro__[1]
+
+_LARGEST_SEED = 2**32 - 1
+
+
+class Outside(enum.StrEnum):
+    """What a model does outside the range of its table."""
+
+    ERROR = "error"
+    WARN = "warn"
+    CLAMP = "clamp"
+    LINEAR = "linear"
+    NAN = "nan"
+
+
+class Verdict(enum.StrEnum):
+    """What `infinity check` may require."""
+
+    AFFINE = "affine"
+    CLOSED = "closed"
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    **Arguments:**
+
+    - `arguments`: what follows the command's name; those of the process when `None`.
+
+    **Returns:** the exit code.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    command = typer.main.get_command(app)
+    traceback_wanted = "--traceback" in given[:1]
+    previous = _stop_like_an_interrupt()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", UserWarning)
+            warnings.showwarning = _show_warning
+            code = command.main(args=given or ["--help"], prog_name="infinity", standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    except _UsageError as error:
+        context = getattr(error, "ctx", None)
+        help_command = f"{context.command_path} --help" if context is not None else "infinity --help"
+        return _fail(f"{error.format_message().rstrip('.')}. See: {help_command}")
+    except (ValueError, OSError) as error:
+        if traceback_wanted:
+            raise
+        return _fail(_sentence(error))
+    finally:
+        if previous is not None:
+            signal.signal(signal.SIGTERM, previous)
+    if code == 130:
+        print("interrupted; no half-written file is left", file=sys.stderr)
+    return int(code or 0)
+
+
+def _fail(message: str) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+    print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
+
+
+def _stop_like_an_interrupt() -> Any:
+    """Make a polite kill clean up as Ctrl-C does; returns the handler that was there."""
+
+    def stop(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        return signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not in the main thread
+        return None
+
+
+def _set_precision(float32: bool) -> None:
+    import jax
+
+    jax.config.update("jax_enable_x64", not float32)
+
+
+@app.callback()
+def _options(
+    traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error arose, for bug reports.")] = False,
+) -> None:
+    """Differentiable models of physical systems that are solved rather than trained."""
+
+
+@app.command("fit")
+def _fit(
+    data: Annotated[Path, typer.Argument(help="The table: CSV, TSV, Parquet or NPZ, with named columns.")],
+    target: Annotated[list[str], typer.Option("--target", "-t", help="The column to model. Repeat for several.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The run folder. [default: runs/<name of DATA>]")
+    ] = None,
+    inputs: Annotated[list[str] | None, typer.Option("--inputs", help="Only these inputs: a,b,c.")] = None,
+    ignore: Annotated[list[str] | None, typer.Option("--ignore", help="All columns but these: a,b,c.")] = None,
+    modes: Annotated[int | None, typer.Option("--modes", min=1, help="Products in the sum. [default: chosen]")] = None,
+    elements: Annotated[
+        int | None, typer.Option("--elements", min=1, help="Spline cells an input. [default: chosen]")
+    ] = None,
+    degree: Annotated[int, typer.Option("--degree", min=0, help="Degree of the splines.")] = 3,
+    holdout: Annotated[
+        float, typer.Option("--holdout", min=0.0, max=0.9, help="Part of the rows kept for testing.")
+    ] = 0.1,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=_LARGEST_SEED, help="Decides the split and the start.")] = 0,
+    outside: Annotated[
+        Outside, typer.Option("--outside", help="What the model does outside the table's range.")
+    ] = Outside.WARN,
+    float32: Annotated[bool, typer.Option("--float32", help="Single precision.")] = False,
+    plots: Annotated[bool, typer.Option(help="Draw parity.png and factors.png.")] = True,
+) -> None:
+    """Turn a table into a model and write a run folder."""
+    from ..io import check_writable, column_names, read_table
+    from .columns import choose_columns, split_names
+    from .folder import check_replaceable
+    from .task import FitOptions, Source, execute
+
+    folder = Path("runs") / data.stem if out is None else out
+    check_replaceable(folder)
+    check_writable(folder)
+    available = column_names(data)
+    chosen = choose_columns(
+        str(data), available, target, split_names(inputs, available), split_names(ignore, available) or []
+    )
+    table = read_table(data, [*chosen, *target])
+    _set_precision(float32)
+    options = FitOptions(
+        modes=modes, elements=elements, degree=degree, holdout=holdout, seed=seed, outside=outside.value,
+        precision="float32" if float32 else "float64", plots=plots,
+    )  # fmt: skip
+    source = Source(str(data), table.matrix(chosen), table.matrix(target), tuple(chosen), tuple(target))
+    execute(source, options, folder)
+
+
+@app.command("predict")
+def _predict(
+    run: Annotated[Path, typer.Argument(help="A run folder or a model file.")],
+    data: Annotated[Path, typer.Argument(metavar="NEW", help="A table with the model's input columns, in any order.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The table of predictions to write.")] = Path(
+        "predictions.csv"
+    ),
+    ignore_extra: Annotated[
+        bool, typer.Option("--ignore-extra", help="Accept columns the model does not use.")
+    ] = False,
+) -> None:
+    """Predict the rows of a new table with a fitted model."""
+    from .predict import predict
+
+    _set_precision(False)
+    predict(run, data, out, ignore_extra)
+
+
+@app.command("run")
+def _run(
+    configs: Annotated[list[Path], typer.Argument(metavar="CONFIG...", help="TOML files, such as those in configs/.")],
+    float32: Annotated[bool, typer.Option("--float32", help="Single precision, whatever the configs say.")] = False,
+) -> None:
+    """Carry out the runs that configuration files describe."""
+    from .configured import run_configs
+
+    run_configs(configs, float32, _set_precision)
+
+
+@app.command("check")
+def _check(
+    function: Annotated[
+        str, typer.Argument(metavar="MODULE:FUNCTION", help="Gives (fn, params, *args); or fn, with --args.")
+    ],
+    args: Annotated[str | None, typer.Option("--args", help="MODULE:FUNCTION that gives (params, *args).")] = None,
+    require: Annotated[
+        Verdict | None,
+        typer.Option("--require", help="Exit with code 1 unless the verdict is this."),
+    ] = None,
+    float32: Annotated[bool, typer.Option("--float32", help="Single precision.")] = False,
+) -> None:
+    """Say how the parameters of a function enter it, and what can be solved exactly."""
+    from .check import check
+
+    _set_precision(float32)
+    raise typer.Exit(check(function, args, None if require is None else require.value))
+
+
+@app.command("doctor")
+def _doctor() -> None:
+    """Show devices, precisions, versions, and which optional parts are installed."""
+    from .doctor import report
+
+    _set_precision(False)
+    print(report())

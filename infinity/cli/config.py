@@ -1,0 +1,198 @@
+"""A run as a TOML file: `[data] [model] [fit] [output] [compare]`, each key known and typed.
+
+Pydantic checks the values; what it says is turned into the file, the line of the key, and the nearest valid key.
+"""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .peers import PEERS
+from .problems import PROBLEMS
+
+DATASETS = ("sklearn:diabetes",)
+
+Names = list[str]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Data(_Section):
+    """Where the rows come from: exactly one of `file`, `generate` and `dataset`."""
+
+    file: str | None = None
+    generate: Literal[tuple(PROBLEMS)] | None = None  # pyright: ignore[reportInvalidTypeForm]
+    dataset: Literal[DATASETS] | None = None  # pyright: ignore[reportInvalidTypeForm]
+    samples: Annotated[int, Field(ge=2)] = 10_000
+    seed: Seed = 0
+    target: str | Names | None = None
+    inputs: Names | None = None
+    ignore: Names = []
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "Data":
+        given = [name for name in ("file", "generate", "dataset") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"give exactly one of file, generate and dataset; got {', '.join(given) or 'none'}")
+        if self.file is not None and self.target is None:
+            raise ValueError('name the target: target = "..."')
+        if self.generate is None and {"samples", "seed"} & self.model_fields_set:
+            raise ValueError("samples and seed belong to generate; a table has the rows it has")
+        return self
+
+
+class Model(_Section):
+    """The size of the model; what is left out is chosen."""
+
+    modes: Count | None = None
+    elements: Count | None = None
+    degree: Annotated[int, Field(ge=0)] = 3
+
+
+class Fit(_Section):
+    """How to fit and how to judge."""
+
+    holdout: Annotated[float, Field(ge=0.0, le=0.9)] = 0.1
+    seed: Seed = 0
+    outside: Literal["error", "warn", "clamp", "linear", "nan"] = "warn"
+    precision: Literal["float32", "float64"] = "float64"
+
+
+class Output(_Section):
+    """The run folder, relative to the current folder."""
+
+    folder: str | None = None
+    plots: bool = True
+
+
+class Compare(_Section):
+    """Other regressors to run on the same rows."""
+
+    peers: list[Literal[PEERS]] = []  # pyright: ignore[reportInvalidTypeForm]
+
+
+class Config(_Section):
+    """One run."""
+
+    data: Data
+    model: Model = Model()
+    fit: Fit = Fit()
+    output: Output = Output()
+    compare: Compare = Compare()
+
+
+def load_config(path: Path) -> Config:
+    """Read and check a configuration file.
+
+    **Arguments:**
+
+    - `path`: the TOML file.
+
+    **Returns:** the checked configuration.
+
+    **Raises:** `OSError` where it cannot be read; `ValueError` that names the file, the line, the key, and the nearest
+    valid key or what was expected.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; give a TOML file")
+    if not path.exists():
+        siblings = [entry.name for entry in path.parent.glob("*.toml")]
+        near = difflib.get_close_matches(path.name, siblings, n=1)
+        raise FileNotFoundError(
+            f"there is no file {path}" + (f"; did you mean {path.parent / near[0]}?" if near else "")
+        )
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 text ({error.reason})") from error
+    try:
+        content = tomllib.loads(text.replace("\r\n", "\n"))
+    except tomllib.TOMLDecodeError as error:
+        place = re.search(r"\(at line (\d+), column \d+\)", str(error))
+        line = int(place[1]) if place else text.count("\n") + 1
+        reason = re.sub(r" \(at .*\)$", "", str(error))
+        raise ValueError(f"{path}, line {line}: this is not TOML: {reason}") from error
+    try:
+        return Config.model_validate(content)
+    except ValidationError as error:
+        raise ValueError(_explain(path, text, error)) from error
+
+
+def _explain(path: Path, text: str, error: ValidationError) -> str:
+    problems = error.errors(include_url=False)
+    # A key that does not exist explains more than what is missing because of it.
+    first = min(problems, key=lambda problem: problem["type"] != "extra_forbidden")
+    keys = [str(part) for part in first["loc"] if isinstance(part, str) and part not in ("str", "list[str]")]
+    line = _line_of(text, keys)
+    where = f"{path}, line {line}" if line else str(path)
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    name = ".".join(keys)
+    if first["type"] == "extra_forbidden":
+        return f"{where}: there is no key {name!r}; {_nearest_key(keys)}{more}"
+    if first["type"] == "missing":
+        return f"{where}: the section [{name}] is missing; it says where the rows come from{more}"
+    message = first["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
+    got = "" if first["type"] == "value_error" else f"; got {first['input']!r}"
+    return f"{where}: {name}: {message}{got}{more}"
+
+
+def _sections() -> dict[str, list[str]]:
+    return {
+        name: list(field.annotation.model_fields)
+        for name, field in Config.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+    }
+
+
+def _nearest_key(keys: Sequence[str]) -> str:
+    sections = _sections()
+    if len(keys) == 1:
+        homes = [section for section, names in sections.items() if keys[0] in names]
+        if homes:
+            return f"it belongs in [{homes[0]}]"
+        near = difflib.get_close_matches(keys[0], sections, n=1, cutoff=0.4)
+        return f"did you mean [{near[0]}]?" if near else f"the sections are {', '.join(sections)}"
+    section, key = keys[0], keys[1]
+    near = difflib.get_close_matches(key, sections[section], n=1)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    homes = [other for other, names in sections.items() if key in names]
+    if homes:
+        return f"it belongs in [{homes[0]}]"
+    return f"[{section}] has {', '.join(sections[section])}"
+
+
+def _line_of(text: str, keys: Sequence[str]) -> int | None:
+    """Find the line of a key, or of the deepest part of it that is written out."""
+    section: list[str] = []
+    best, depth = None, 0
+    for number, line in enumerate(text.splitlines(), start=1):
+        header = re.match(r"\s*\[+\s*([^\]]+?)\s*\]", line)
+        assignment = re.match(r"\s*([A-Za-z0-9_.\-\"' ]+?)\s*=", line)
+        if header:
+            section = _parts(header[1])
+            found = section
+        elif assignment:
+            found = [*section, *_parts(assignment[1])]
+        else:
+            continue
+        common = 0
+        while common < min(len(found), len(keys)) and found[common] == keys[common]:
+            common += 1
+        if common > depth:
+            best, depth = number, common
+    return best
+
+
+def _parts(key: str) -> list[str]:
+    return [part.strip().strip("\"'") for part in key.split(".")]

@@ -1,0 +1,106 @@
+"""Runs from configuration files: every file is checked before the first one runs."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..io import check_writable, column_names, read_table
+from . import peers
+from .columns import choose_columns
+from .config import Config, Data, load_config
+from .console import number, show_table
+from .folder import check_replaceable
+from .problems import PROBLEMS
+from .task import FitOptions, Source, execute
+
+
+def run_configs(paths: Sequence[Path], float32: bool, set_precision: Callable[[bool], None]) -> None:
+    """Carry out the runs of one or more configuration files, and compare them at the end.
+
+    **Arguments:**
+
+    - `paths`: the TOML files.
+    - `float32`: single precision, whatever the files say.
+    - `set_precision`: called with whether a run is in single precision, before its first array.
+
+    **Raises:** `ValueError` or `OSError` for the first thing that is wrong with any of the files.
+    """
+    configs = [load_config(path) for path in paths]
+    folders = [Path(config.output.folder or f"runs/{path.stem}") for path, config in zip(paths, configs, strict=True)]
+    for path, config, folder in zip(paths, configs, folders, strict=True):
+        if sum(other.resolve() == folder.resolve() for other in folders) > 1:
+            raise ValueError(f"{path}: another of these runs also writes to {folder}; give each its own output.folder")
+        check_replaceable(folder)
+        check_writable(folder)
+        if config.compare.peers or config.data.dataset:
+            peers.check_available()
+    sources = [load_source(path, config.data) for path, config in zip(paths, configs, strict=True)]
+    records = []
+    for path, config, folder, source in zip(paths, configs, folders, sources, strict=True):
+        single = float32 or config.fit.precision == "float32"
+        set_precision(single)
+        if records:
+            print()
+        records.append(execute(source, _options(config, single), folder, path, config.compare.peers))
+    if len(records) > 1:
+        print()
+        show_table(("run", "rows", "inputs", "unknowns", "NRMSE held out", "R2", "seconds", "status"), [
+            (
+                str(folder), str(record["data"]["rows"]), str(len(record["data"]["inputs"])), str(record["unknowns"]),
+                number(_judged(record)["nrmse"]), f"{_judged(record)['r2']:.6f}",
+                f"{record['timings']['run'] + record['timings']['compile']:.1f}", record["status"],
+            )
+            for folder, record in zip(folders, records, strict=True)
+        ])  # fmt: skip
+
+
+def _judged(record: dict) -> dict:
+    return record["metrics"]["heldout"] or record["metrics"]["train"]
+
+
+def _options(config: Config, single: bool) -> FitOptions:
+    model, fit = config.model, config.fit
+    return FitOptions(
+        modes=model.modes, elements=model.elements, degree=model.degree, holdout=fit.holdout, seed=fit.seed,
+        outside=fit.outside, precision="float32" if single else "float64", plots=config.output.plots,
+    )  # fmt: skip
+
+
+def load_source(path: Path, data: Data) -> Source:
+    """Read, generate or fetch the rows of a `[data]` section.
+
+    **Arguments:**
+
+    - `path`: the configuration file; `file = "..."` is relative to its folder.
+    - `data`: the section.
+
+    **Returns:** the rows with the names of their columns.
+
+    **Raises:** `ValueError` or `OSError` that names the table and the column.
+    """
+    if data.file is not None:
+        place = path.parent / data.file
+        targets = [data.target] if isinstance(data.target, str) else list(data.target or ())
+        inputs = choose_columns(str(place), column_names(place), targets, data.inputs, data.ignore)
+        table = read_table(place, [*inputs, *targets])
+        return Source(str(place), table.matrix(inputs), table.matrix(targets), tuple(inputs), tuple(targets))
+    if data.generate is not None:
+        problem = PROBLEMS[data.generate]
+        x, y = problem.sample(data.samples, data.seed)
+        return _select(data, f"{data.generate} ({problem.source})", x, y, list(problem.ranges), problem.target)
+    from sklearn.datasets import load_diabetes
+
+    table: Any = load_diabetes(scaled=False)
+    return _select(data, f"{data.dataset}", table["data"], table["target"], table["feature_names"], "progression")
+
+
+def _select(data: Data, place: str, x: np.ndarray, y: np.ndarray, names: Sequence[str], target: str) -> Source:
+    """Return the chosen inputs of a table that is already in memory."""
+    wanted = [target] if data.target is None else [data.target] if isinstance(data.target, str) else list(data.target)
+    if wanted != [target]:
+        raise ValueError(f"{place} has the one target {target!r}; got {', '.join(wanted)}")
+    inputs = choose_columns(place, [*names, target], wanted, data.inputs, data.ignore)
+    columns = [list(names).index(name) for name in inputs]
+    return Source(place, np.asarray(x, float)[:, columns], np.asarray(y, float)[:, None], tuple(inputs), (target,))

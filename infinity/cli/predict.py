@@ -1,0 +1,113 @@
+"""Predictions for new rows: columns are matched by name, and rows outside the model's range are counted aloud."""
+
+import difflib
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..io import check_writable, column_names, load, read_table, write_table
+from ..io.table import known_suffix
+from .console import number
+
+_POLICIES = {
+    "warn": "the model continues beyond its data there, so do not trust these values",
+    "clamp": "each is predicted at the nearest point of the range",
+    "linear": "they are continued along straight lines",
+    "nan": "their predictions are NaN",
+}
+
+
+def predict(run: Path, data: Path, out: Path, ignore_extra: bool) -> None:
+    """Predict the rows of a table and write inputs and predictions.
+
+    **Arguments:**
+
+    - `run`: a run folder or a model file.
+    - `data`: the table.
+    - `out`: the table to write.
+    - `ignore_extra`: accept columns that the model does not use.
+
+    **Raises:** `ValueError` or `OSError` for a file that cannot be used, columns that are missing or too many, or rows
+    outside the model's range where its policy is `"error"`.
+    """
+    known_suffix(out)
+    if out.exists() and data.exists() and out.samefile(data):
+        raise ValueError(f"--out {out} would replace the table itself; choose another name")
+    check_writable(out)
+    fitted = _fitted(run)
+    inputs = list(fitted.names)
+    targets = [fitted.target] if isinstance(fitted.target, str) else list(fitted.target)
+    available = column_names(data)
+    known = _match(data, available, inputs, targets, ignore_extra)
+    table = read_table(data, [*inputs, *known])
+    x = table.matrix(inputs)
+    _report_outside(fitted, x)
+    prediction = np.asarray(fitted.predict(x), dtype=np.float64).reshape(len(x), len(targets))
+    columns = {name: table.columns[name] for name in table.names}
+    for o, name in enumerate(targets):
+        columns[f"{name}_predicted"] = np.ascontiguousarray(prediction[:, o])
+    write_table(out, columns)
+    print(f"{len(x)} rows predicted, written to {out}")
+    for o, name in enumerate(targets):
+        if name in known:
+            _report_error(name, table.columns[name], prediction[:, o])
+
+
+def _fitted(run: Path) -> Any:
+    from ..fitting import Fitted
+
+    model = load(run)
+    if not isinstance(model, Fitted):
+        raise ValueError(
+            f"{run} holds a {type(model).__name__}, not a model fitted to a table; use it from Python: inf.load"
+        )
+    return model
+
+
+def _match(
+    data: Path, available: tuple[str, ...], inputs: list[str], targets: list[str], ignore_extra: bool
+) -> list[str]:
+    """Check the columns by name; returns the targets that the table holds too."""
+    missing = [name for name in inputs if name not in available]
+    extra = [name for name in available if name not in inputs and name not in targets]
+    if missing:
+        near = difflib.get_close_matches(missing[0], extra, n=1)
+        hint = f"; did you mean {near[0]!r} for {missing[0]!r}?" if near else f"; the model needs {', '.join(inputs)}"
+        raise ValueError(f"{data} lacks {_count(missing)} of the model: {', '.join(map(repr, missing))}{hint}")
+    if extra and not ignore_extra:
+        raise ValueError(
+            f"{data} has {_count(extra)} that the model does not know: {', '.join(map(repr, extra))}; "
+            "remove them or add --ignore-extra"
+        )
+    # Of several targets a table may hold some; a target column that was left empty is not asked for.
+    return [name for name in targets if name in available]
+
+
+def _count(names: list[str]) -> str:
+    return "the column" if len(names) == 1 else f"{len(names)} columns"
+
+
+def _report_outside(fitted: Any, x: np.ndarray) -> None:
+    low, high = np.array(fitted.domain, dtype=np.float64).T
+    outside = (x < low) | (x > high)
+    rows = np.flatnonzero(outside.any(axis=1))
+    if len(rows) == 0:
+        return
+    row = int(rows[0])
+    d = int(np.argmax(outside[row]))
+    found = (
+        f"{len(rows)} of {len(x)} rows lie outside the range of the model, the first is row {row + 1} with "
+        f"{fitted.names[d]} = {x[row, d]:g}, where the model knows {low[d]:g} to {high[d]:g}"
+    )
+    if fitted.outside == "error":
+        raise ValueError(f"{found}; remove these rows, or fit with another --outside policy")
+    print(f"warning: {found}; {_POLICIES[fitted.outside]}", file=sys.stderr)
+
+
+def _report_error(name: str, true: np.ndarray, predicted: np.ndarray) -> None:
+    good = np.isfinite(predicted)
+    error, spread = np.sqrt(np.mean((predicted - true)[good] ** 2)) if good.any() else np.nan, np.std(true)
+    relative = f", NRMSE {number(float(error / spread))}" if spread > 0 else ""
+    print(f"{name} is in the table: RMSE {number(float(error))}{relative}")

@@ -1,0 +1,120 @@
+"""The one place that touches interfaces of JAX which differ between versions: traced programs, where a line came from, evaluation of one equation."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jaxtyping
+import numpy as np
+from jax.extend import core
+
+Literal = core.Literal
+ClosedJaxpr = core.ClosedJaxpr
+Jaxpr = core.Jaxpr
+Equation = core.JaxprEqn
+Variable = core.Var
+
+_HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 (plain strings compare fastest)
+_LIBRARIES = tuple(os.path.dirname(os.path.abspath(module.__file__)) + os.sep for module in (jax, eqx, jaxtyping))  # noqa: PTH100, PTH120
+_ENGINE = (_HERE + os.sep, *_LIBRARIES)
+_LIBRARY_PARTS = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}", f"{os.sep}lib{os.sep}python3")
+_SYNTHETIC = ("<string>", "<frozen", "<@beartype", "<attrs", "<dataclass")
+_JIT_BOUNDARY = f"{os.sep}_src{os.sep}pjit.py"
+
+
+def trace(function: Callable[..., Any], specifications: Sequence[jax.ShapeDtypeStruct]) -> ClosedJaxpr:
+    """The traced program of `function`; what it closes over becomes the program's constants."""
+    return jax.make_jaxpr(function)(*specifications)
+
+
+def is_tracer(value: object) -> bool:
+    """Whether a value is unknown because an outer transformation is being traced."""
+    return isinstance(value, jax.core.Tracer)
+
+
+def is_key_type(dtype: Any) -> bool:
+    """Whether a dtype is one of typed random keys, which NumPy cannot hold."""
+    return jax.dtypes.issubdtype(dtype, jax.dtypes.extended)
+
+
+def sub_program(equation: Equation) -> tuple[Jaxpr, Sequence[Any]] | None:
+    """The program that a call-like equation runs, and its constants."""
+    for name in ("jaxpr", "call_jaxpr", "fun_jaxpr"):
+        program = equation.params.get(name)
+        if isinstance(program, ClosedJaxpr):
+            return program.jaxpr, program.consts
+        if isinstance(program, Jaxpr):
+            return program, ()
+    return None
+
+
+def evaluate(equation: Equation, values: Sequence[Any]) -> list[Any]:
+    """Run one equation on concrete values, on the host where there is a host backend, even while JAX is tracing."""
+    with jax.ensure_compile_time_eval(), _host():
+        bound = equation.primitive.get_bind_params(equation.params)
+        functions, params = bound if isinstance(bound, tuple) else ((), bound)
+        results = equation.primitive.bind(*functions, *values, **params)
+    return list(results) if equation.primitive.multiple_results else [results]
+
+
+def _host() -> contextlib.AbstractContextManager[Any]:
+    if jax.default_backend() == "cpu":
+        return contextlib.nullcontext()
+    try:
+        return jax.default_device(jax.local_devices(backend="cpu")[0])
+    except RuntimeError:
+        return contextlib.nullcontext()
+
+
+def has_effects(equation: Equation) -> bool:
+    """Whether an equation may do more than compute its results."""
+    return bool(equation.effects) or "callback" in equation.primitive.name
+
+
+def is_raise(program: Jaxpr) -> bool:
+    """Whether a branch does nothing but raise an error at run time, as `equinox.error_if` builds it."""
+    callbacks = [equation.params.get("callback") for equation in program.eqns if "callback" in equation.primitive.name]
+    names = [getattr(getattr(callback, "callback_func", callback), "__qualname__", "") for callback in callbacks]
+    modules = [getattr(getattr(callback, "callback_func", callback), "__module__", "") or "" for callback in callbacks]
+    return bool(names) and any("raises" in name and module.startswith("equinox") for name, module in zip(names, modules, strict=True))
+
+
+def frames(equation: Equation, inside_jit: bool) -> Iterator[tuple[str, int]]:
+    """File and line of each frame that led to an equation, innermost first.
+
+    A jitted function is traced once and its program is reused, so frames outside its boundary may belong to an earlier call: they are left out
+    when `inside_jit`.
+    """
+    traceback = equation.source_info.traceback
+    if traceback is None:
+        return
+    for frame in traceback.frames:
+        name = frame.file_name
+        if inside_jit and name.endswith(_JIT_BOUNDARY):
+            return
+        yield name, frame.line_num
+
+
+def user_frame(equation: Equation, inside_jit: bool, fallback: tuple[str, int] | None) -> tuple[str, int] | None:
+    """The innermost frame of the user's own code, else `fallback`, else the innermost frame of another library."""
+    library = None
+    for name, line in frames(equation, inside_jit):
+        if name.startswith(_ENGINE) or name.startswith(_SYNTHETIC):
+            continue
+        if not any(part in name for part in _LIBRARY_PARTS):
+            return name, line
+        library = library or (name, line)
+    return fallback or library
+
+
+def as_array(value: Any, dtype: Any) -> np.ndarray | None:
+    """A concrete value as a NumPy array; None for tracers, keys and deleted buffers."""
+    if is_tracer(value) or is_key_type(dtype):
+        return None
+    try:
+        return np.asarray(value, dtype=dtype)
+    except RuntimeError:
+        return None

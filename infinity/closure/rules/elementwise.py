@@ -1,0 +1,263 @@
+r"""Entry by entry: sums, products, quotients, powers and functions of one value.
+
+\[ \exp(a + b x) \in \text{exponential}, \qquad \tanh(a + b x),\ \tfrac{1}{p} \in \text{rational}, \qquad \exp(p) \in \text{reparametrisable},
+\qquad |u|,\ \sqrt u,\ \max(u, 0) \in \text{open}. \]
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..constants import Constant
+from ..fields import join_axes, map_one
+from ..folding import IDENTITIES
+from ..interpreter import Interpreter, Rule, Value
+from ..packed import Packed, uniform
+from ..terms import ENTIRE, ONE, OPAQUE, OPEN, POLYNOMIAL, QUOTIENT, RECIPROCAL
+
+_ENTIRE = ("exp", "exp2", "expm1", "sin", "cos", "sinh", "cosh")
+_QUOTIENT = ("tanh", "logistic", "tan")
+_LARGEST_POWER = 64
+_DIFFICULT = {
+    "abs": "absolute value", "max": "maximum", "min": "minimum", "clamp": "clipping", "sign": "sign", "floor": "rounding", "ceil": "rounding",
+    "round": "rounding", "rem": "remainder", "sqrt": "square root", "rsqrt": "inverse square root", "cbrt": "cube root", "log": "logarithm",
+    "log1p": "logarithm", "log2": "logarithm", "eq": "comparison", "ne": "comparison", "lt": "comparison", "le": "comparison",
+    "gt": "comparison", "ge": "comparison", "eq_to": "comparison", "lt_to": "comparison", "le_to": "comparison", "is_finite": "comparison",
+    "and": "logical operation", "or": "logical operation", "xor": "logical operation", "not": "logical operation",
+}  # fmt: skip
+_OTHERS = (
+    "acos acosh asin asinh atan atan2 atanh bessel_i0e bessel_i1e digamma erf erf_inv erfc igamma igammac igamma_grad_a lgamma nextafter "
+    "polygamma regularized_incomplete_beta zeta population_count clz shift_left shift_right_arithmetic shift_right_logical random_gamma_grad"
+).split()
+
+
+def _shape(equation: Any) -> tuple[int, ...]:
+    return tuple(equation.outvars[0].aval.shape)
+
+
+def _add(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value]:
+    return [walk.add(walk.terms(inputs[0]), walk.terms(inputs[1]), _shape(equation))]
+
+
+def _multiply(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value]:
+    return [walk.multiply(walk.terms(inputs[0]), walk.terms(inputs[1]), _shape(equation))]
+
+
+def _same(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value]:
+    return list(inputs)
+
+
+def _first(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value]:
+    return [inputs[0]]
+
+
+def _stop_gradient(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value]:
+    walk.assume("stop_gradient is taken for the identity: the verdict is on values, not on the derivatives that JAX would give", equation)
+    return [inputs[0]]
+
+
+def _reciprocal(walk: Interpreter, equation: Any, divisor: Value) -> Packed:
+    """1/u, where u may depend on parameters."""
+    if isinstance(divisor, Constant):
+        return uniform(ONE, divisor.shape)
+    walk.assume("A divisor that depends on parameters does not vanish", equation)
+    return walk.apply(RECIPROCAL, divisor, walk.cause(equation, "division by a quantity that depends on the parameter"))
+
+
+def _divide(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value]:
+    return [walk.multiply(walk.terms(inputs[0]), _reciprocal(walk, equation, inputs[1]), _shape(equation))]
+
+
+def _power(walk: Interpreter, value: Packed, exponent: int) -> Packed:
+    return map_one(lambda number: walk.algebra.power(number, exponent), value)
+
+
+def _integer_power(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value]:
+    exponent = int(equation.params["y"])
+    power = _power(walk, walk.terms(inputs[0]), abs(exponent))
+    return [power if exponent >= 0 else _reciprocal(walk, equation, power)]
+
+
+def _square(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value]:
+    return [_power(walk, walk.terms(inputs[0]), 2)]
+
+
+def _one_minus_square(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value]:
+    return [map_one(lambda number: walk.algebra.add(ONE, walk.algebra.power(number, 2)), walk.terms(inputs[0]))]
+
+
+def _general_power(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value]:
+    base, exponent = inputs
+    shape = _shape(equation)
+    if isinstance(base, Constant) and isinstance(exponent, Packed):
+        walk.assume("The constant base of a power is positive", equation)
+        return [walk.add(_entire(walk, equation, exponent), uniform(ONE, base.shape), shape)]
+    known = exponent.packed() if isinstance(exponent, Constant) else None
+    if known is not None and known.core.size:
+        values = np.unique(known.core)
+        if len(values) == 1 and float(values[0]).is_integer() and abs(float(values[0])) <= _LARGEST_POWER:
+            power = _power(walk, walk.terms(base), abs(int(values[0])))
+            return [power if values[0] >= 0 else _reciprocal(walk, equation, power)]
+    return _opaque(walk, equation, inputs)
+
+
+def _entire(walk: Interpreter, equation: Any, value: Packed) -> Packed:
+    return map_one(lambda number: walk.algebra.apply(ENTIRE, number, _lifting_cause(walk, equation, number)), value)
+
+
+def _lifting_cause(walk: Interpreter, equation: Any, number: int) -> int:
+    """Why a function of this value is not closed, in words."""
+    name = equation.primitive.name
+    kinds = {term.joint.kind for term in walk.algebra.sets[number]}
+    if kinds == {POLYNOMIAL}:
+        degree = max(term.joint.degree for term in walk.algebra.sets[number])
+        if degree <= 1:
+            return walk.cause(equation, f"{name} of an affine expression")
+        return walk.cause(
+            equation,
+            f"{name} of a polynomial of degree {degree}; reparametrisable: with the polynomial's own coefficients as parameters it is closed",
+        )
+    inner = "an expression that is open already" if OPEN in kinds else "an expression that is no polynomial"
+    return walk.cause(equation, f"{name} of {inner}")
+
+
+def _function(kind: str) -> Rule:
+    def rule(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value]:
+        value = walk.terms(inputs[0])
+        return [map_one(lambda number: walk.algebra.apply(kind, number, _lifting_cause(walk, equation, number)), value)]
+
+    return rule
+
+
+def _opaque(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value]:
+    """Open in everything that flows in, entry by entry."""
+    name = equation.primitive.name
+    words = f" ({_DIFFICULT[name]})" if name in _DIFFICULT else ""
+    cause = walk.cause(equation, f"{name}{words} has no addition theorem")
+    shape = _shape(equation)
+    whole = walk.terms(inputs[0])
+    for value in inputs[1:]:
+        whole = walk.add(whole, walk.terms(value), shape)
+    return [walk.apply(OPAQUE, Packed(whole.core.reshape((1,) * len(shape)) if whole.core.ndim != len(shape) else whole.core, shape), cause)]
+
+
+def _convert(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value]:
+    kind = np.dtype(equation.params["new_dtype"]).kind
+    if kind in "biu":
+        cause = walk.cause(equation, "conversion to whole numbers or booleans is piecewise constant")
+        return [walk.apply(OPAQUE, walk.terms(inputs[0]), cause)]
+    return [inputs[0]]
+
+
+def _complex_part(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value]:
+    walk.assume("Complex numbers are pairs of real ones: affine means affine over the reals")
+    return [inputs[0]]
+
+
+def _select(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value]:
+    which, *cases = inputs
+    shape = _shape(equation)
+    terms = [walk.terms(case) for case in cases]
+    if isinstance(which, Packed):
+        cause = walk.cause(equation, "a choice that depends on the parameter (where, a comparison)")
+        union = terms[0]
+        for case in terms[1:]:
+            union = walk.add(union, case, shape)
+        chooser = walk.apply(OPAQUE, which, cause)
+        widened = map_one(lambda number: walk.algebra.add(number, ONE), union)
+        return [walk.multiply(widened, chooser, shape)]
+    if all(case.core.size == 1 for case in terms) and len({int(case.core.reshape(())) for case in terms}) == 1:
+        return [terms[0]]
+    known = which.packed()
+    if known is None:
+        union = terms[0]
+        for case in terms[1:]:
+            union = walk.add(union, case, shape)
+        return [union]
+    selector = known.core.reshape((1,) * len(shape)) if known.core.ndim != len(shape) else known.core
+    core = np.choose(selector.astype(int), [case.core for case in terms])
+    return [Packed(core.astype(np.int32), shape)]
+
+
+def _shift_invariant_quotient(walk: Interpreter, context: Any, inputs: list[Value]) -> list[Value]:
+    r"""Softmax: \( e^{z_i - m} / \sum_j e^{z_j - m} = e^{z_i} / \sum_j e^{z_j} \) whatever m is, as long as it is the same for all j."""
+    equation, producers, environment = context
+    numerator, divisor = equation.invars
+
+    def made_by(variable: Any, *names: str) -> Any:
+        found = producers.get(variable) if not hasattr(variable, "val") else None
+        return found if found is not None and found.primitive.name in names else None
+
+    exponential = made_by(numerator, "exp")
+    difference = exponential and made_by(exponential.invars[0], "sub")
+    if not difference:
+        return []
+    shape = tuple(numerator.aval.shape)
+    summed = divisor
+    spread = made_by(summed, "broadcast_in_dim", "reshape")
+    if not spread:
+        return []
+    reduced = made_by(spread.invars[0], "reduce_sum")
+    if not reduced or reduced.invars[0] is not numerator:
+        return []
+    axes = tuple(reduced.params["axes"])
+    restored = tuple(1 if axis in axes else length for axis, length in enumerate(shape))
+    kept = [axis for axis in range(len(shape)) if axis not in axes]
+    if spread.primitive.name == "broadcast_in_dim" and tuple(spread.params["broadcast_dimensions"]) != tuple(kept):
+        return []
+    if tuple(spread.outvars[0].aval.shape) not in (restored, shape):
+        return []
+    shifted, shift = difference.invars
+    if not _constant_along(shift, axes, shape, producers):
+        return []
+    value = environment.get(shifted) if not hasattr(shifted, "val") else None
+    if not isinstance(value, Packed):
+        return []
+    powers = _entire(walk, exponential, value)
+    total = join_axes(walk.algebra, powers, axes, keep=True)
+    cause = walk.cause(equation, "division by a quantity that depends on the parameter")
+    return [walk.multiply(powers, walk.apply(RECIPROCAL, total, cause), shape)]
+
+
+def _constant_along(variable: Any, axes: tuple[int, ...], shape: tuple[int, ...], producers: dict[Any, Any]) -> bool:
+    """Whether an array is the same along `axes`, by the way it was made."""
+    if hasattr(variable, "val"):
+        return True
+    lengths = tuple(variable.aval.shape)
+    if len(lengths) == len(shape) and all(lengths[axis] == 1 for axis in axes):
+        return True
+    maker = producers.get(variable)
+    while maker is not None and maker.primitive.name in IDENTITIES and len(maker.invars) == 1:
+        variable = maker.invars[0]
+        maker = producers.get(variable) if not hasattr(variable, "val") else None
+    if maker is None or maker.primitive.name != "broadcast_in_dim":
+        return False
+    source = dict(zip(maker.params["broadcast_dimensions"], maker.invars[0].aval.shape, strict=True))
+    return all(source.get(axis, 1) == 1 or math.prod(shape) == 0 for axis in axes)
+
+
+RULES: dict[str, Rule] = {
+    "add": _add,
+    "add_any": _add,
+    "sub": _add,
+    "complex": _add,
+    "mul": _multiply,
+    "neg": _first,
+    "real": _complex_part,
+    "imag": _complex_part,
+    "conj": _complex_part,
+    "div": _divide,
+    "integer_pow": _integer_power,
+    "square": _square,
+    "one_minus_square": _one_minus_square,
+    "pow": _general_power,
+    "convert_element_type": _convert,
+    "select_n": _select,
+    "shift_invariant_quotient": _shift_invariant_quotient,
+    **{name: _function(ENTIRE) for name in _ENTIRE},
+    **{name: _function(QUOTIENT) for name in _QUOTIENT},
+    **{name: _opaque for name in (*_DIFFICULT, *_OTHERS)},
+    **{name: _same for name in IDENTITIES},
+    "stop_gradient": _stop_gradient,
+}

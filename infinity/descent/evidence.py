@@ -1,0 +1,147 @@
+r"""Quadratic penalties whose strengths are chosen by the evidence.
+
+    min_theta  L(theta) / sigma^2 + sum_j lambda_j theta^T S_j theta / 2,     H = G / sigma^2 + S,   V = H^-1,   S = sum_j lambda_j S_j
+    lambda_j  <-  [tr(S^-1 S_j) - tr(V S_j)] / (theta^T S_j theta),           sigma^2 <- 2 L / (N - tr(V G) / sigma^2)
+
+(Fellner and Schall's update of the restricted likelihood: Wood and Fasiolo, Biometrics 73, 2017.) The penalties act on blocks of equal size, so that
+`S` is block diagonal and its inverse and traces cost next to nothing.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.scipy.linalg as jsl
+from jaxtyping import Array, Float, Int
+
+from .streaming import Normal
+
+# One update changes a strength by at most this factor, so that a model still far from its optimum is not pruned.
+_CAUTION = 8.0
+_WEAKEST, _STRONGEST = 1e-8, 1e8
+
+
+class PenaltyBlocks(eqx.Module):
+    """Penalties on K disjoint runs of `n` parameters.
+
+    **Fields:** `matrices` `(K, T, n, n)`, T positive semi-definite matrices for each run, their weighted sum definite; `starts` `(K,)` where the runs begin;
+    `group` `(K, T)` which strength each matrix carries.
+    """
+
+    matrices: Float[Array, "K T n n"]
+    starts: Int[Array, " K"]
+    group: Int[Array, "K T"]
+
+    @property
+    def places(self) -> Int[Array, "K n"]:
+        """Positions of the parameters of each run."""
+        return self.starts[:, None] + jnp.arange(self.matrices.shape[-1])
+
+    def blocks(self, lam: Float[Array, " C"]) -> Float[Array, "K n n"]:
+        """`S` on each run."""
+        return jnp.einsum("kt,ktij->kij", lam[self.group], self.matrices)
+
+
+class BlockPenalty(eqx.Module):
+    """Quadratic penalties, block diagonal; parameters in no run are free.
+
+    **Fields:** `families`, the runs of one length each; `strengths`, static: the number C of strengths.
+    """
+
+    families: tuple[PenaltyBlocks, ...]
+    strengths: int = eqx.field(static=True)
+
+    def matrix(self, lam: Float[Array, " C"], size: int) -> Float[Array, "P P"]:
+        """`S` as one matrix of the given size."""
+        S = jnp.zeros((size, size), lam.dtype)
+        for family in self.families:
+            places = family.places
+            S = S.at[places[:, :, None], places[:, None, :]].set(family.blocks(lam))
+        return S
+
+    def _by_strength(self, parts: list[Float[Array, "K T"]]) -> Float[Array, " C"]:
+        total = jnp.zeros((self.strengths,), parts[0].dtype)
+        for family, part in zip(self.families, parts, strict=True):
+            total = total.at[family.group].add(part)
+        return total
+
+    def energies(self, theta: Float[Array, " P"]) -> Float[Array, " C"]:
+        """`theta^T S_j theta` for each strength."""
+        taken = ((family, theta[family.places]) for family in self.families)
+        return self._by_strength([jnp.einsum("ki,ktij,kj->kt", a, family.matrices, a) for family, a in taken])
+
+    def inverse_traces(self, lam: Float[Array, " C"]) -> Float[Array, " C"]:
+        """`tr(S^-1 S_j)` for each strength."""
+        return self._by_strength(
+            [jnp.einsum("kij,ktji->kt", jnp.linalg.inv(family.blocks(lam)), family.matrices) for family in self.families]
+        )
+
+    def traces(self, X: Float[Array, "P P"]) -> Float[Array, " C"]:
+        """`tr(X S_j)` for each strength."""
+        blocks = (X[family.places[:, :, None], family.places[:, None, :]] for family in self.families)
+        return self._by_strength(
+            [jnp.einsum("kij,ktji->kt", block, family.matrices) for block, family in zip(blocks, self.families, strict=True)]
+        )
+
+
+class Evidence(eqx.Module):
+    """Strengths `(C,)` and noise variance of the present state."""
+
+    lam: Float[Array, " C"]
+    variance: Float[Array, ""]
+
+    def objective(self, penalty: BlockPenalty, theta: Float[Array, " P"], loss: Float[Array, ""]) -> Float[Array, ""]:
+        """What a step has to lower: `L + sigma^2 theta^T S theta / 2`."""
+        return loss + 0.5 * self.variance * jnp.vdot(self.lam, penalty.energies(theta))
+
+
+def damped_step(
+    normal: Normal, penalty: BlockPenalty, evidence: Evidence, theta: Float[Array, " P"], mu: Float[Array, ""]
+) -> tuple[Float[Array, " P"], Float[Array, ""]]:
+    """**Returns:** the step that solves `(H + mu diag H) p = -grad`, equilibrated, and the reduction of the objective that it promises."""
+    S = evidence.variance * penalty.matrix(evidence.lam, theta.shape[0])
+    H = normal.gram + S
+    gradient = normal.gradient + S @ theta
+    scale = _root_diagonal(H)
+    scaled = H / scale[:, None] / scale[None, :] + mu * jnp.eye(theta.shape[0], dtype=theta.dtype)
+    factor = jsl.cho_factor(scaled)
+    p = -jsl.cho_solve(factor, gradient / scale)
+    p = (p - jsl.cho_solve(factor, scaled @ p + gradient / scale)) / scale
+    promised = -(jnp.vdot(gradient, p) + 0.5 * jnp.vdot(p, H @ p))
+    return p, promised
+
+
+def covariance(normal: Normal, penalty: BlockPenalty, evidence: Evidence) -> Float[Array, "P P"]:
+    """The posterior covariance `V = (G / sigma^2 + S)^-1` of the parameters in the Gauss-Newton sense."""
+    size = normal.gradient.shape[0]
+    H = normal.gram / evidence.variance + penalty.matrix(evidence.lam, size)
+    scale = _root_diagonal(H)
+    ridge = 10 * jnp.finfo(H.dtype).eps * jnp.eye(size, dtype=H.dtype)
+    factor = jsl.cho_factor(H / scale[:, None] / scale[None, :] + ridge)
+    return jsl.cho_solve(factor, jnp.eye(size, dtype=H.dtype)) / scale[:, None] / scale[None, :]
+
+
+def update(
+    normal: Normal, penalty: BlockPenalty, evidence: Evidence, theta: Float[Array, " P"], samples: Float[Array, ""]
+) -> tuple[Evidence, Float[Array, ""]]:
+    """One Fellner-Schall update.
+
+    **Arguments:** the normal equations at `theta`, the penalty, the present evidence, the parameters, the number of samples.
+
+    **Returns:** the new evidence and the effective number of parameters `tr(V G) / sigma^2`.
+    """
+    V = covariance(normal, penalty, evidence)
+    used = penalty.traces(V)
+    free = penalty.inverse_traces(evidence.lam) - used
+    tiny = jnp.finfo(theta.dtype).tiny
+    wanted = jnp.maximum(free, tiny) / jnp.maximum(penalty.energies(theta), tiny)
+    change = jnp.clip(wanted / evidence.lam, 1 / _CAUTION, _CAUTION)
+    lam = jnp.clip(evidence.lam * change, _WEAKEST, _STRONGEST)
+    effective = theta.shape[0] - jnp.vdot(evidence.lam, used)
+    freedom = jnp.maximum(samples - effective, 0.1 * samples)
+    variance = jnp.maximum(2 * normal.loss / freedom, jnp.finfo(theta.dtype).eps ** 2)
+    return Evidence(lam, variance), effective
+
+
+def _root_diagonal(H: Float[Array, "P P"]) -> Float[Array, " P"]:
+    diagonal = jnp.diagonal(H)
+    return jnp.sqrt(jnp.where(diagonal > 0, diagonal, 1.0))

@@ -1,0 +1,175 @@
+r"""One outer step of Infinite Descent: from any start to a point where the first-order condition holds.
+
+    grad L(theta + delta) = 0,    L = |r|^2 / 2 or a scalar loss,
+
+solved to tolerance inside the step by the plan that the certificate allows. A ledger counts all the work.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from .ledger import Ledger
+from .multilinear import block_sweeps
+from .newton import Spectrum, trust_region_newton
+from .plan import Plan
+from .projection import Projection, Reduced
+from .trust import Outcome, levenberg_marquardt
+
+# The first damping, and a more careful one for a second attempt from the same start.
+DAMPINGS = (1e-3, 1.0)
+MAX_SWEEPS = 30
+# Above this many parameters the joint Hessian of the finish costs more than it gives.
+FINISH_LIMIT = 1000
+FINISH_ITERATIONS = 20
+
+
+class OuterStep(NamedTuple):
+    """Where an outer step ended.
+
+    **Fields:** the flat parameters; loss before and after; `stationarity`, the cosine between the residual and the nearest column of its Jacobian
+    (for a loss: the norm of the gradient relative to the largest curvature times the size of the parameters); `converged`; the ledger.
+    """
+
+    theta: Float[Array, " P"]
+    start_loss: Float[Array, ""]
+    loss: Float[Array, ""]
+    stationarity: Float[Array, ""]
+    converged: Bool[Array, ""]
+    ledger: Ledger
+
+
+def step_residuals(
+    residual: Callable, theta: Float[Array, " P"], plan: Plan, *, rtol: float, atol: float, max_iterations: int
+) -> OuterStep:
+    """The outer step for residuals `residual(theta) -> (m,)`."""
+    ledger = Ledger.empty(2 * max_iterations + MAX_SWEEPS + FINISH_ITERATIONS + 20, theta.dtype)
+    r = residual(theta)
+    start_loss = 0.5 * jnp.vdot(r, r)
+    ledger = ledger.add(residuals=1).record(start_loss)
+    if plan.strategy == "constant":
+        zero = jnp.zeros((), theta.dtype)
+        return OuterStep(theta, start_loss, start_loss, zero, jnp.isfinite(start_loss), ledger)
+    projection = Projection(residual, plan.linear, plan.rest)
+    if plan.strategy == "multilinear":
+        theta, ledger = block_sweeps(residual, theta, plan.blocks, ledger, max_sweeps=MAX_SWEEPS)
+    _, z = projection.split(theta)
+    start = projection.polish(projection.reduce(z))
+    ledger = ledger.add(residuals=3, jacobians=1, factorisations=1)
+    if plan.strategy == "affine":
+        return _affine(projection, start, start_loss, ledger)
+    solve = lambda damping, ledger: levenberg_marquardt(
+        projection, start, ledger, rtol=rtol, atol=atol, max_iterations=max_iterations, damping=damping
+    )
+    outcome = _attempts(solve, ledger)
+    theta = projection.merge(outcome.point.c, outcome.point.z)
+    step = OuterStep(theta, start_loss, outcome.point.loss, outcome.flatness, outcome.converged, outcome.ledger)
+    if theta.size <= FINISH_LIMIT:
+        step = jax.lax.cond(step.converged, lambda s: s, lambda s: _second_order(residual, s, rtol, atol), step)
+    return step
+
+
+def _affine(projection: Projection, point: Reduced, start_loss, ledger: Ledger) -> OuterStep:
+    length = jnp.linalg.norm(point.r)
+    cosines = jnp.abs(point.factor.basis.T @ point.r) / jnp.where(length > 0, length, 1.0)
+    return OuterStep(
+        projection.merge(point.c, point.z),
+        start_loss,
+        point.loss,
+        jnp.max(cosines, initial=0.0),
+        jnp.isfinite(point.loss),
+        ledger.record(point.loss),
+    )
+
+
+def _attempts(solve: Callable, ledger: Ledger) -> Outcome:
+    """Solve with each damping in turn until one converges; the lowest loss is kept."""
+    empty = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(lambda: solve(DAMPINGS[0], ledger)))
+    empty = eqx.tree_at(lambda o: (o.ledger, o.point.loss), empty, (ledger, jnp.full_like(empty.point.loss, jnp.inf)))
+    dampings = jnp.asarray(DAMPINGS)
+
+    def body(carry):
+        attempt, best = carry
+        new = solve(dampings[attempt], best.ledger)
+        better = new.converged | (new.point.loss < best.point.loss)
+        kept = jax.tree.map(lambda a, b: jnp.where(better, a, b), new, best)
+        return attempt + 1, eqx.tree_at(lambda o: o.ledger, kept, new.ledger)
+
+    going = lambda carry: (carry[0] < len(DAMPINGS)) & ~carry[1].converged
+    return jax.lax.while_loop(going, body, (0, empty))[1]
+
+
+def _second_order(residual: Callable, step: OuterStep, rtol: float, atol: float) -> OuterStep:
+    """Newton on the whole loss where Gauss-Newton converges too slowly: large residuals, curved valleys."""
+    loss = lambda theta: 0.5 * jnp.sum(residual(theta) ** 2)
+    region = trust_region_newton(
+        loss, step.theta, step.ledger, rtol=rtol, atol=atol, max_iterations=FINISH_ITERATIONS, first="cautious"
+    )
+    return step._replace(
+        theta=region.theta,
+        loss=region.spectrum.loss,
+        stationarity=jnp.where(region.converged, _relative_gradient(region.spectrum, region.theta), step.stationarity),
+        converged=region.converged,
+        ledger=region.ledger,
+    )
+
+
+def _relative_gradient(spectrum: Spectrum, theta: Float[Array, " P"]) -> Float[Array, ""]:
+    scale = jnp.max(jnp.abs(spectrum.values)) * jnp.linalg.norm(theta)
+    return jnp.linalg.norm(spectrum.gradient) / jnp.where(scale > 0, scale, 1.0)
+
+
+def step_loss(
+    loss: Callable, theta: Float[Array, " P"], plan: Plan, *, rtol: float, atol: float, max_iterations: int
+) -> OuterStep:
+    """The outer step for a scalar loss `loss(theta) -> ()`."""
+    ledger = Ledger.empty(max_iterations + MAX_SWEEPS + 20, theta.dtype)
+    start_loss = loss(theta)
+    ledger = ledger.add(residuals=1).record(start_loss)
+    if plan.strategy == "constant":
+        zero = jnp.zeros((), theta.dtype)
+        return OuterStep(theta, start_loss, start_loss, zero, jnp.isfinite(start_loss), ledger)
+    if plan.strategy == "block quadratic":
+        theta, ledger = _quadratic_sweeps(loss, theta, plan.blocks, ledger)
+    region = trust_region_newton(
+        loss,
+        theta,
+        ledger,
+        rtol=rtol,
+        atol=atol,
+        max_iterations=max_iterations,
+        first="newton" if plan.strategy == "quadratic" else "cautious",
+    )
+    stationarity = _relative_gradient(region.spectrum, region.theta)
+    return OuterStep(region.theta, start_loss, region.spectrum.loss, stationarity, region.converged, region.ledger)
+
+
+def _quadratic_sweeps(loss: Callable, theta, blocks: Sequence[np.ndarray], ledger: Ledger):
+    """Exact minimisation over one block after another, while a sweep pays and every block is bounded below."""
+
+    def solve_block(theta, block):
+        spectrum = Spectrum.at(lambda values: loss(theta.at[block].set(values)), theta[block])
+        bounded = spectrum.values[0] >= -spectrum.curvature_floor()
+        return jnp.where(bounded, theta.at[block].add(spectrum.newton_step()), theta)
+
+    def body(carry):
+        theta, value, _, count, ledger = carry
+        new = theta
+        for block in blocks:
+            new = solve_block(new, block)
+        new_value = loss(new)
+        lower = new_value < value
+        pays = value - new_value > 0.1 * jnp.abs(value)
+        ledger = ledger.add(
+            residuals=1 + len(blocks), jacobians=2 * len(blocks), factorisations=len(blocks), sweeps=1
+        ).record(jnp.minimum(value, new_value))
+        return jnp.where(lower, new, theta), jnp.minimum(value, new_value), lower & pays, count + 1, ledger
+
+    carry = (theta, loss(theta), jnp.array(True), jnp.zeros((), jnp.int32), ledger.add(residuals=1))
+    theta, _, _, _, ledger = jax.lax.while_loop(lambda c: c[2] & (c[3] < MAX_SWEEPS), body, carry)
+    return theta, ledger

@@ -1,0 +1,89 @@
+r"""Normal equations of many samples in constant memory.
+
+    G = sum_chunks J_k^T W_k J_k,    g = sum_chunks J_k^T W_k r_k,    L = sum_chunks r_k^T W_k r_k / 2
+
+A model that knows its own sensitivities offers `rows(theta, chunk) -> (r, J, w)`; the sums run over chunks, so that memory does not grow
+with the number of samples. `G` only shapes the step. The gradient `g` is summed afresh from the residuals at every point, so the solution is that of
+`g = 0` and the squared condition number of `G` costs iterations, not accuracy (the corrected semi-normal equations of Björck, Linear Algebra Appl. 88, 1987).
+"""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+Rows = Callable[[Float[Array, " P"], PyTree], tuple[Float[Array, " k"], Float[Array, "k P"], Float[Array, " k"]]]
+Residuals = Callable[[Float[Array, " P"], PyTree], tuple[Float[Array, " k"], Float[Array, " k"]]]
+
+
+class Normal(eqx.Module):
+    """Gram matrix `(P, P)`, gradient `(P,)` and loss of a weighted sum of squares."""
+
+    gram: Float[Array, "P P"]
+    gradient: Float[Array, " P"]
+    loss: Float[Array, ""]
+
+
+def chunked(arrays: PyTree, weights: Float[Array, " N"], size: int) -> tuple[PyTree, Float[Array, "chunks size"]]:
+    """Cut samples into chunks of equal size.
+
+    **Arguments:** a pytree of arrays with a leading axis of N samples; their weights `(N,)`; the samples in a chunk.
+
+    **Returns:** the arrays with leading axes `(chunks, size)`, and the weights likewise. The last chunk repeats the last sample with weight zero.
+    """
+    number = weights.shape[0]
+    chunks = max(1, -(-number // size))
+    missing = chunks * size - number
+
+    def cut(array):
+        filled = jnp.concatenate([array, jnp.repeat(array[-1:], missing, axis=0)])
+        return filled.reshape(chunks, size, *array.shape[1:])
+
+    padded = jnp.concatenate([weights, jnp.zeros((missing,), weights.dtype)])
+    return jax.tree.map(cut, arrays), padded.reshape(chunks, size)
+
+
+def accumulate(rows: Rows, theta: Float[Array, " P"], chunks: PyTree) -> Normal:
+    """Gram matrix, gradient and loss at `theta`, chunk by chunk.
+
+    **Arguments:** `rows` gives the residuals `(k,)`, their Jacobian `(k, P)` and the weights `(k,)` of a chunk; `chunks` is a pytree with a leading axis of chunks.
+    """
+    P = theta.shape[0]
+
+    def add(total: Normal, chunk) -> tuple[Normal, None]:
+        r, J, w = rows(theta, chunk)
+        weighted = w[:, None] * J
+        loss = 0.5 * jnp.sum(w * r * r)
+        return Normal(total.gram + weighted.T @ J, total.gradient + weighted.T @ r, total.loss + loss), None
+
+    zero = Normal(jnp.zeros((P, P), theta.dtype), jnp.zeros((P,), theta.dtype), jnp.zeros((), theta.dtype))
+    return jax.lax.scan(add, zero, chunks)[0]
+
+
+def accumulate_gradient(residuals: Residuals, theta: Float[Array, " P"], chunks: PyTree) -> tuple[Float[Array, " P"], Float[Array, ""]]:
+    """Gradient and loss at `theta` without the Gram matrix: one pass over the samples in `O(P)` memory.
+
+    **Arguments:** `residuals` gives the residuals `(k,)` and weights `(k,)` of a chunk.
+    """
+
+    def chunk_loss(theta, chunk):
+        r, w = residuals(theta, chunk)
+        return 0.5 * jnp.sum(w * r * r)
+
+    def add(total, chunk):
+        loss, gradient = jax.value_and_grad(chunk_loss)(theta, chunk)
+        return (total[0] + gradient, total[1] + loss), None
+
+    return jax.lax.scan(add, (jnp.zeros_like(theta), jnp.zeros((), theta.dtype)), chunks)[0]
+
+
+def accumulate_loss(residuals: Residuals, theta: Float[Array, " P"], chunks: PyTree) -> Float[Array, ""]:
+    """The weighted sum of squares over two at `theta`."""
+
+    def add(total, chunk):
+        r, w = residuals(theta, chunk)
+        return total + 0.5 * jnp.sum(w * r * r), None
+
+    return jax.lax.scan(add, jnp.zeros((), theta.dtype), chunks)[0]

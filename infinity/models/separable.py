@@ -1,0 +1,152 @@
+r"""The separable core: a sum over modes of products over dimensions.
+
+    u_o(x) = c_o + sum_d a_od(x_d) + sum_m W_om prod_d f_dm(x_d),    f_dm(t) = sum_j F_dmj B_dj(t)
+
+The modes are shared by the outputs; `c` and the additive block `a` are optional; with one output there is no `W`, as it would only
+repeat the scale of a factor. Each `F_d` is one array, so that the model is affine in each of them: it is multilinear.
+"""
+
+import abc
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ..basis import AbstractBasis
+from .products import exclusive_products, product
+
+
+class AbstractSeparable(eqx.Module):
+    """What all separable models share: evaluation, derivatives of the value with respect to the parameters, curves.
+
+    **Fields:** `factors`, one array `(M, size_d)` a dimension; `mixing` `(O, M)` or nothing; `additive`, one array `(O, size_d)` a dimension, or nothing;
+    `constant` `(O,)` or nothing; `scalar`, static: one output of shape `()` instead of `(1,)`. A subclass says in `bases` what the functions of each
+    dimension are.
+    """
+
+    factors: eqx.AbstractVar[tuple[Float[Array, "M _"], ...]]
+    mixing: eqx.AbstractVar[Float[Array, "O M"] | None]
+    additive: eqx.AbstractVar[tuple[Float[Array, "O _"], ...] | None]
+    constant: eqx.AbstractVar[Float[Array, " O"] | None]
+    scalar: eqx.AbstractVar[bool]
+
+    @property
+    @abc.abstractmethod
+    def bases(self) -> tuple[AbstractBasis, ...]:
+        """The one-dimensional functions of each dimension."""
+
+    @property
+    def dimensions(self) -> int:
+        """Number of inputs, D."""
+        return len(self.factors)
+
+    @property
+    def modes(self) -> int:
+        """Number of modes, M."""
+        return self.factors[0].shape[0]
+
+    @property
+    def outputs(self) -> int:
+        """Number of outputs, O; 1 for a scalar model."""
+        return 1 if self.mixing is None else self.mixing.shape[0]
+
+    @property
+    def unknowns(self) -> int:
+        """Number of free parameters."""
+        return sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(self, eqx.is_inexact_array)))
+
+    @property
+    def domain(self) -> tuple[tuple[float, float], ...]:
+        """The box on which the model is defined, one pair a dimension."""
+        return tuple((float(basis.domain[0]), float(basis.domain[1])) for basis in self.bases)
+
+    def features(self, x: Float[Array, " D"]) -> Float[Array, "D M"]:
+        """The factors at a point, `f_dm(x_d)`."""
+        return self._windows(self.factors, self._local(x))
+
+    def _local(self, x: Float[Array, " D"]) -> list["_Local"]:
+        """Which functions live at `x` and their values; dimensions whose bases have the same shape are evaluated at once."""
+        bases = self.bases
+        groups: dict = {}
+        for d, basis in enumerate(bases):
+            shapes = tuple(leaf.shape for leaf in jax.tree.leaves(basis))
+            groups.setdefault((jax.tree.structure(basis), shapes, self.factors[d].shape), []).append(d)
+        local = []
+        for members in groups.values():
+            stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(bases[d] for d in members))
+            first, values = jax.vmap(lambda basis, t: basis.local(t))(stacked, x[np.asarray(members)])
+            local.append(_Local(tuple(members), first, values))
+        return local
+
+    def _windows(self, coefficients: tuple[Float[Array, "rows _"], ...], local: list["_Local"]) -> Float[Array, "D rows"]:
+        """`sum_j C_drj B_dj(x_d)` for every dimension."""
+        parts = [
+            jax.vmap(_window)(jnp.stack([coefficients[d] for d in at.members]), at.first, at.values) for at in local
+        ]
+        return jnp.concatenate(parts)[_order(local)]
+
+    def __call__(self, x: Float[Array, " D"]) -> Float[Array, "..."]:
+        """The value at a point `x` of shape `(D,)`: shape `(O,)`, or `()` for a scalar model."""
+        local = self._local(x)
+        modes = product(self._windows(self.factors, local))
+        value = jnp.sum(modes)[None] if self.mixing is None else self.mixing @ modes
+        if self.additive is not None:
+            value = value + jnp.sum(self._windows(self.additive, local), axis=0)
+        if self.constant is not None:
+            value = value + self.constant
+        return value[0] if self.scalar else value
+
+    def curve(self, dimension: int, t: Float[Array, ""]) -> Float[Array, " M"]:
+        """The factors of one dimension at the coordinate `t`, shape `(M,)`."""
+        return _window(self.factors[dimension], *self.bases[dimension].local(t))
+
+    def sensitivities(self, x: Float[Array, " D"]) -> "AbstractSeparable":
+        """The derivative of the value with respect to every parameter, in closed form.
+
+        **Arguments:** a point `x` of shape `(D,)`.
+
+        **Returns:** the model with each array replaced by one of shape `(O, *shape)`: a row of the design matrix of every block at once. This is
+        what the streaming solve is built from; it agrees with `jax.jacobian` of the model.
+        """
+        local = self._local(x)
+        features = self._windows(self.factors, local)
+        others = exclusive_products(features)
+        O = self.outputs
+        weights = jnp.ones((1, self.modes), features.dtype) if self.mixing is None else self.mixing
+        spread = {}
+        for at in local:
+            size = self.factors[at.members[0]].shape[1]
+            rows = jax.vmap(lambda first, values, size=size: _spread(size, first, values))(at.first, at.values)
+            spread.update(zip(at.members, rows, strict=True))
+        factors = tuple((weights * others[d])[:, :, None] * spread[d] for d in range(self.dimensions))
+        identity = jnp.eye(O, dtype=features.dtype)
+        mixing = None if self.mixing is None else identity[:, :, None] * product(features)
+        additive = None if self.additive is None else tuple(identity[:, :, None] * spread[d] for d in range(self.dimensions))
+        constant = None if self.constant is None else identity
+        where = lambda model: (model.factors, model.mixing, model.additive, model.constant)
+        return eqx.tree_at(where, self, (factors, mixing, additive, constant), is_leaf=lambda leaf: leaf is None)
+
+
+class _Local(NamedTuple):
+    """For some dimensions, the index of the first function that lives at a point, `(g,)`, and the values `(g, width)`."""
+
+    members: tuple[int, ...]
+    first: Array
+    values: Float[Array, "g width"]
+
+
+def _order(local: list[_Local]) -> np.ndarray:
+    """Where each dimension stands in the concatenated groups."""
+    return np.argsort(np.concatenate([at.members for at in local]))
+
+
+def _window(coefficients: Float[Array, "rows size"], first, values: Float[Array, " width"]) -> Float[Array, " rows"]:
+    """`sum_j C_rj B_j(t)` over the functions that live at `t`."""
+    return jax.lax.dynamic_slice_in_dim(coefficients, first, values.shape[0], axis=1) @ values
+
+
+def _spread(size: int, first, values: Float[Array, " width"]) -> Float[Array, " size"]:
+    return jax.lax.dynamic_update_slice(jnp.zeros((size,), values.dtype), values, (first,))

@@ -1,0 +1,262 @@
+"""The commands do what they say, and their files hold what they should."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from infinity.io import load, read_header, read_table, write_table
+
+CONFIG = """
+[data]
+generate = "{problem}"
+samples = 60
+
+[model]
+modes = 1
+elements = 2
+
+[fit]
+precision = "{precision}"
+
+[output]
+plots = false
+
+[compare]
+peers = ["linear"]
+"""
+
+
+def _result(folder):
+    return json.loads((folder / "result.json").read_text())
+
+
+def test_a_run_folder_is_complete(fitted):
+    run = fitted / "run"
+    assert sorted(entry.name for entry in run.iterdir()) == ["factors.png", "model.inf", "parity.png", "result.json"]
+    result = _result(run)
+    assert result["format"] == "infinity-run"
+    assert result["data"]["rows"] == 80
+    assert (result["data"]["inputs"], result["data"]["targets"]) == (["a", "b", "c"], ["y"])
+    assert result["metrics"]["heldout"]["rows"] + result["metrics"]["train"]["rows"] == 80
+    assert result["metrics"]["heldout"]["nrmse"] < 0.9
+    assert set(result["timings"]) >= {"compile", "run"}
+    assert result["versions"]["jax"]
+    assert result["device"]["platform"]
+    assert (result["seed"], result["dtype"], result["success"]) == (0, "float64", True)
+    assert result["message"]
+    assert result["unknowns"] > 0
+    assert read_header(run)["about"]["metrics"] == result["metrics"]
+    for name in ("parity.png", "factors.png"):
+        assert (run / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_predictions_match_the_model_bit_for_bit_whatever_the_column_order(infinity, fitted, tmp_path, table):
+    rows = table(seed=1)
+    inside = {name: rows[name] * 0.5 for name in "cab"}
+    write_table(tmp_path / "new.csv", inside)
+    done = infinity("predict", fitted / "run", "new.csv")
+    assert (done.code, done.err) == (0, "")
+    assert "80 rows predicted, written to predictions.csv" in done.out
+    model = load(fitted / "run")
+    expected = np.asarray(model.predict(np.stack([inside[name] for name in model.names], axis=1)))
+    written = read_table(tmp_path / "predictions.csv")
+    assert written.names == ("a", "b", "c", "y_predicted")
+    assert written.columns["y_predicted"].tobytes() == expected.reshape(-1).tobytes()
+
+
+def test_a_new_process_predicts_the_same_bits(fitted, tmp_path):
+    for name in ("one.csv", "two.csv"):
+        command = [sys.executable, "-m", "infinity", "predict", "run", "data.csv", "--out", str(tmp_path / name)]
+        done = subprocess.run(command, cwd=fitted, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    here = np.asarray(load(fitted / "run").predict(read_table(fitted / "data.csv").matrix(["a", "b", "c"])))
+    for name in ("one.csv", "two.csv"):
+        assert read_table(tmp_path / name).columns["y_predicted"].tobytes() == here.reshape(-1).tobytes()
+
+
+def test_predict_reports_errors_when_the_target_is_there_and_rows_outside(infinity, fitted, tmp_path, table):
+    columns = table(seed=2)
+    columns["a"] = columns["a"].copy()
+    columns["a"][3] = 50.0
+    write_table(tmp_path / "new.csv", columns | {"extra": columns["a"]})
+    done = infinity("predict", fitted / "run", "new.csv", "--ignore-extra", "--out", "p.npz")
+    assert done.code == 0
+    assert "y is in the table: RMSE" in done.out
+    assert "rows lie outside the range of the model" in done.err
+    assert all(line.startswith("warning: ") for line in done.err.splitlines())
+    assert read_table(tmp_path / "p.npz").names == ("a", "b", "c", "y", "y_predicted")
+
+
+@pytest.fixture
+def changed(fitted, tmp_path):
+    """The fitted model with another policy outside its range."""
+    import dataclasses
+
+    from infinity.io import save
+
+    def change(policy):
+        save(dataclasses.replace(load(fitted / "run"), outside=policy), tmp_path / "model.inf")
+
+    return change
+
+
+def test_the_policy_outside_the_range_is_kept_and_named(infinity, changed, tmp_path):
+    columns = {name: np.array([0.0, 50.0, 0.0]) for name in "abc"}
+    write_table(tmp_path / "new.csv", columns)
+    changed("error")
+    line = infinity("predict", "model.inf", "new.csv").error()
+    assert "1 of 3 rows lie outside the range of the model, the first is row 2 with a = 50" in line
+    assert not (tmp_path / "predictions.csv").exists()
+    changed("clamp")
+    done = infinity("predict", "model.inf", "new.csv")
+    assert "nearest point of the range" in done.err
+
+
+def test_several_targets(infinity, tmp_path, table):
+    columns = table()
+    write_table(tmp_path / "data.csv", columns | {"z": columns["a"] - columns["b"] ** 2})
+    options = ["--inputs", "a,b", "--inputs", "c", "--modes", 1, "--elements", 2, "--no-plots"]
+    done = infinity("fit", "data.csv", "-t", "y", "-t", "z", *options)
+    assert done.code == 0, done.err
+    assert _result(tmp_path / "runs" / "data")["data"]["targets"] == ["y", "z"]
+    assert infinity("predict", "runs/data", "data.csv").code == 0
+    assert read_table(tmp_path / "predictions.csv").names == ("a", "b", "c", "y", "z", "y_predicted", "z_predicted")
+
+
+def test_a_run_replaces_an_older_run_as_a_whole(infinity, fitted, tmp_path):
+    arguments = ["fit", fitted / "data.csv", "-t", "y", "--ignore", "c", "--modes", 1, "--elements", 2, "--out", "run"]
+    assert infinity(*arguments).code == 0
+    (tmp_path / "run" / "notes.txt").write_text("left here by hand")
+    done = infinity(*arguments, "--no-plots")
+    assert done.code == 0
+    assert sorted(entry.name for entry in (tmp_path / "run").iterdir()) == ["model.inf", "result.json"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["run"]
+
+
+def test_same_seed_same_model(infinity, fitted, tmp_path):
+    for name in ("one", "two"):
+        arguments = ["--modes", 2, "--elements", 2, "--out", name, "--no-plots"]
+        assert infinity("fit", fitted / "data.csv", "-t", "y", *arguments).code == 0
+    one, two = (load(tmp_path / name) for name in ("one", "two"))
+    x = read_table(fitted / "data.csv").matrix(["a", "b", "c"])
+    assert np.asarray(one.predict(x)).tobytes() == np.asarray(two.predict(x)).tobytes()
+
+
+def test_without_matplotlib_the_run_goes_on_and_says_so(infinity, fitted, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    done = infinity("fit", fitted / "data.csv", "-t", "y", "--modes", 1, "--elements", 2, "--out", "run")
+    assert done.code == 0
+    assert "pip install 'infinity[plot]'" in done.out
+    assert sorted(entry.name for entry in (tmp_path / "run").iterdir()) == ["model.inf", "result.json"]
+
+
+def test_an_interrupted_fit_leaves_nothing(infinity, fitted, tmp_path, monkeypatch):
+    import infinity.cli.task as task
+
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(task, "_draw", interrupt)
+    done = infinity("fit", fitted / "data.csv", "-t", "y", "--modes", 1, "--elements", 2, "--out", "run")
+    assert done.code == 130
+    assert done.err.splitlines() == ["interrupted; no half-written file is left"]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_a_killed_process_leaves_nothing(tmp_path, kind, table):
+    (tmp_path / "slow.py").write_text(
+        "import sys, time\nimport infinity.cli.task as task\nfrom infinity.cli import main\n"
+        "def draw(*arguments):\n    print('drawing', flush=True)\n    time.sleep(60)\n"
+        "task._draw = draw\nmain(['fit', 'data.csv', '-t', 'y', '--modes', '1', '--elements', '2', '--out', 'run'])\n"
+    )
+    write_table(tmp_path / "data.csv", table())
+    process = subprocess.Popen(
+        [sys.executable, "slow.py"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "drawing\n"
+    time.sleep(0.2)
+    process.send_signal(kind)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.splitlines() == ["interrupted; no half-written file is left"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["data.csv", "slow.py"]
+
+
+def test_configured_runs_end_in_one_table(infinity, tmp_path):
+    for problem in ("otl circuit", "piston"):
+        (tmp_path / f"{problem.split()[0]}.toml").write_text(CONFIG.format(problem=problem, precision="float64"))
+    done = infinity("run", "otl.toml", "piston.toml")
+    assert done.code == 0, done.err
+    lines = done.out.splitlines()
+    assert [line.split()[0] for line in lines[-2:]] == ["runs/otl", "runs/piston"]
+    for name in ("otl", "piston"):
+        folder = tmp_path / "runs" / name
+        assert (folder / "config.toml").read_bytes() == (tmp_path / f"{name}.toml").read_bytes()
+        result = _result(folder)
+        assert [peer["name"] for peer in result["peers"]] == ["linear"]
+        assert 0 < result["peers"][0]["nrmse"] < 1
+
+
+def test_a_configured_table_is_found_beside_its_file_and_fitted_in_single_precision(tmp_path, table):
+    (tmp_path / "inner").mkdir()
+    write_table(tmp_path / "inner" / "data.tsv", table())
+    config = (
+        "[data]\nfile = 'data.tsv'\ntarget = 'y'\nignore = ['c']\n[model]\nmodes = 1\nelements = 2\n"
+        "[fit]\nprecision = 'float32'\nholdout = 0.0\n[output]\nfolder = 'out'\nplots = false\n"
+    )
+    (tmp_path / "inner" / "c.toml").write_text(config)
+    command = [sys.executable, "-m", "infinity", "run", "inner/c.toml"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    result = _result(tmp_path / "out")
+    assert result["dtype"] == "float32"
+    assert result["metrics"]["heldout"] is None
+    import jax
+
+    kinds = {leaf.dtype.name for leaf in jax.tree.leaves(load(tmp_path / "out").inner) if leaf.dtype.kind == "f"}
+    assert kinds == {"float32"}
+
+
+def test_the_repositorys_configs_are_valid():
+    from pathlib import Path
+
+    from infinity.cli.config import load_config
+    from infinity.cli.configured import load_source
+
+    configs = sorted((Path(__file__).parents[2] / "configs").glob("*.toml"))
+    assert {"borehole.toml", "diabetes.toml"} <= {path.name for path in configs}
+    for path in configs:
+        config = load_config(path)
+        assert config.output.folder == f"runs/{path.stem}"
+        source = load_source(path, config.data)
+        assert len(source.x) == len(source.y) >= 2
+
+
+def test_help_and_doctor(infinity):
+    done = infinity("--help")
+    assert (done.code, done.err) == (0, "")
+    assert all(name in done.out for name in ("fit", "predict", "run", "check", "doctor"))
+    assert infinity().out == done.out
+    done = infinity("doctor")
+    assert (done.code, done.err) == (0, "")
+    for name in ("jax", "equinox", "float64", "optional parts", "pysr", "cpu:0"):
+        assert name in done.out
+
+
+def test_doctor_says_how_to_install_what_is_missing_or_broken(infinity, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    line = next(line for line in infinity("doctor").out.splitlines() if line.strip().startswith("tables"))
+    assert line.endswith("pip install 'infinity[tables]'")
+
+
+def test_traceback_shows_where_an_error_arose(infinity):
+    with pytest.raises(FileNotFoundError):
+        infinity("--traceback", "fit", "none.csv", "-t", "y")
