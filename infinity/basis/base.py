@@ -132,7 +132,8 @@ class AbstractBasis(eqx.Module):
         columns, right_values, _ = self._sampled(right, chosen)
         if weight is not None:
             weights = weights * jax.vmap(weight)(self.quadrature(chosen)[0])
-        blocks = weights[:, None, None] * left_values[:, :, None] * right_values[:, None, :]
+        # The product first: it commutes, so equal orders give a matrix that is symmetric to the last bit.
+        blocks = weights[:, None, None] * (left_values[:, :, None] * right_values[:, None, :])
         total = jnp.zeros((self.size, self.size), blocks.dtype)
         return total.at[rows[:, :, None], columns[:, None, :]].add(blocks)
 
@@ -183,6 +184,7 @@ class AbstractBasis(eqx.Module):
         solution = jax.scipy.linalg.solve_triangular(R, target) / scale[:, None]
         return solution.reshape(self.size, *samples.shape[1:])
 
+    @eqx.filter_jit  # called eagerly, one compilation instead of many
     def _sampled(
         self, order: int, points: int
     ) -> tuple[Int[Array, "n width"], Float[Array, "n width"], Float[Array, " n"]]:

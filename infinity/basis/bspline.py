@@ -135,19 +135,9 @@ class BSpline(AbstractBasis):
                 f"coefficients have shape {coefficients.shape}; expected (..., {self.size}). "
                 "Their last axis counts the functions."
             )
-
-        def powers(cell):
-            # Knots in halves of the cell's length, so that no power of a short cell over- or underflows.
-            window = self.window(cell)
-            half = nonzero(self.breakpoints[cell + 1] - self.breakpoints[cell]) / 2
-            middle = jnp.ones((), window.dtype)
-            orders = range(self.degree + 1)
-            return jnp.stack([cell_values(window / half, middle, self.degree, k) / math.factorial(k) for k in orders])
-
-        cells = jnp.arange(self.elements)
-        local = coefficients[..., cells[:, None] + jnp.arange(self.degree + 1)]
-        changed = jnp.einsum("eki,...ei->...ek", jax.vmap(powers)(cells), local, precision="highest")
-        return PiecewisePolynomial(self.breakpoints, changed)
+        local = coefficients[..., np.arange(self.elements)[:, None] + np.arange(self.degree + 1)]
+        powers = jnp.einsum("eki,...ei->...ek", self._powers(), local, precision="highest")
+        return PiecewisePolynomial(self.breakpoints, powers)
 
     def insert(
         self, breakpoints: Real[ArrayLike, "..."] | list | tuple
@@ -216,6 +206,20 @@ class BSpline(AbstractBasis):
             points, matrix = higher, elevation_matrix(points, higher, degree) @ matrix
         dtype = self.breakpoints.dtype
         return BSpline(breakpoints=points.astype(dtype), degree=self.degree + times), jnp.asarray(matrix, dtype)
+
+    @eqx.filter_jit  # called eagerly, one compilation instead of many
+    def _powers(self) -> Float[Array, "elements powers functions"]:
+        """Expand every function in every cell in powers of a variable from -1 to 1."""
+
+        def expand(cell):
+            # Knots in halves of the cell's length, so that no power of a short cell over- or underflows.
+            window = self.window(cell)
+            half = nonzero(self.breakpoints[cell + 1] - self.breakpoints[cell]) / 2
+            middle = jnp.ones((), window.dtype)
+            orders = range(self.degree + 1)
+            return jnp.stack([cell_values(window / half, middle, self.degree, k) / math.factorial(k) for k in orders])
+
+        return jax.vmap(expand)(jnp.arange(self.elements))
 
     def _concrete(self, action: str) -> Float[np.ndarray, " points"]:
         """Fetch the breakpoints to the host, or raise a `ValueError` while they are traced."""

@@ -3,7 +3,9 @@ r"""Splines as one polynomial a cell, for fast evaluation.
     u(t) = sum_{k=0}^{p} c_{e,k} v^k,    v = 2 (t - x_e) / (x_{e+1} - x_e) - 1    on the cell [x_e, x_{e+1})
 
 by Horner's rule. The variable runs from -1 to 1: powers around the middle of a cell lose fewer digits than powers
-from its end, and scaling by its length keeps coefficients of very unequal cells comparable.
+from its end, and scaling by its length keeps coefficients of very unequal cells comparable. In float32 the highest
+powers of a cell shorter than about 1e-5 underflow: values lose nothing, the highest derivatives there do; the basis
+itself keeps them.
 """
 
 import equinox as eqx

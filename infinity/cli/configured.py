@@ -10,7 +10,7 @@ from ..io import check_writable, column_names, read_table
 from . import peers
 from .columns import choose_columns
 from .config import Config, Data, load_config
-from .console import number, show_table
+from .console import number, r_squared, show_table
 from .folder import check_replaceable
 from .problems import PROBLEMS
 from .task import FitOptions, Source, execute
@@ -49,7 +49,7 @@ def run_configs(paths: Sequence[Path], float32: bool, set_precision: Callable[[b
         show_table(("run", "rows", "inputs", "unknowns", "NRMSE held out", "R2", "seconds", "status"), [
             (
                 str(folder), str(record["data"]["rows"]), str(len(record["data"]["inputs"])), str(record["unknowns"]),
-                number(_judged(record)["nrmse"]), f"{_judged(record)['r2']:.6f}",
+                number(_judged(record)["nrmse"]), r_squared(_judged(record)["r2"]),
                 f"{record['timings']['run'] + record['timings']['compile']:.1f}", record["status"],
             )
             for folder, record in zip(folders, records, strict=True)

@@ -26,9 +26,11 @@ def progress_line(title: str) -> Iterator[Progress | None]:
 
 
 def describe(event: dict[str, Any]) -> str:
-    """Put a progress event into words: `stage 2, loss 0.013`."""
+    """Put a progress event into words short enough for a line: `all, iteration 3, nrmse 0.013`."""
     words = []
     for key, value in event.items():
+        if key not in ("stage", "iteration", "nrmse"):
+            continue
         text = f"{value:.3g}" if isinstance(value, float) else str(value)
         words.append(text if isinstance(value, str) else f"{key} {text}")
     return ", ".join(words)
@@ -58,3 +60,10 @@ def show_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 def number(value: float | None) -> str:
     """Write a number with three digits; a dash where there is none."""
     return "-" if value is None else f"{value:.3g}"
+
+
+def r_squared(value: float | None) -> str:
+    """Write R², by its distance from one where that is all there is to see."""
+    if value is None:
+        return "-"
+    return f"1 - {1 - value:.1e}" if 0 < 1 - value < 1e-4 else f"{value:.4f}"

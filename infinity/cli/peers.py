@@ -30,7 +30,7 @@ def compare(names: Sequence[str], x: np.ndarray, y: np.ndarray, heldout: Any, se
 
     **Returns:** a dict for each peer: name, rmse, nrmse, r2, max_error, seconds.
     """
-    from ..fitting import metrics
+    from ..fitting.result import metrics_of
 
     test = np.asarray(heldout, dtype=int)
     train = np.setdiff1d(np.arange(len(x)), test)
@@ -41,7 +41,7 @@ def compare(names: Sequence[str], x: np.ndarray, y: np.ndarray, heldout: Any, se
         model = _make(name, seed)
         columns = [model.fit(x[train], y[train, o]).predict(x[test]) for o in range(y.shape[1])]
         seconds = time.perf_counter() - start
-        found.append({"name": name, **metrics(y[test], np.stack(columns, axis=1)), "seconds": seconds})
+        found.append({"name": name, **metrics_of(y[test], np.stack(columns, axis=1)), "seconds": seconds})
     return found
 
 

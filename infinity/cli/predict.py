@@ -2,17 +2,18 @@
 
 import difflib
 import sys
+import warnings
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from ..fitting import Fitted, OutsideWarning
 from ..io import check_writable, column_names, load, read_table, write_table
 from ..io.table import known_suffix
 from .console import number
 
 _POLICIES = {
-    "warn": "the model continues beyond its data there, so do not trust these values",
+    "warn": "they are continued along straight lines and rest on no data",
     "clamp": "each is predicted at the nearest point of the range",
     "linear": "they are continued along straight lines",
     "nan": "their predictions are NaN",
@@ -38,13 +39,15 @@ def predict(run: Path, data: Path, out: Path, ignore_extra: bool) -> None:
     check_writable(out)
     fitted = _fitted(run)
     inputs = list(fitted.names)
-    targets = [fitted.target] if isinstance(fitted.target, str) else list(fitted.target)
+    targets = list(fitted.targets)
     available = column_names(data)
     known = _match(data, available, inputs, targets, ignore_extra)
     table = read_table(data, [*inputs, *known])
     x = table.matrix(inputs)
     _report_outside(fitted, x)
-    prediction = np.asarray(fitted.predict(x), dtype=np.float64).reshape(len(x), len(targets))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", OutsideWarning)  # reported above, with what the policy does about it
+        prediction = np.asarray(fitted.predict(x), dtype=np.float64).reshape(len(x), len(targets))
     columns = {name: table.columns[name] for name in table.names}
     for o, name in enumerate(targets):
         columns[f"{name}_predicted"] = np.ascontiguousarray(prediction[:, o])
@@ -55,9 +58,7 @@ def predict(run: Path, data: Path, out: Path, ignore_extra: bool) -> None:
             _report_error(name, table.columns[name], prediction[:, o])
 
 
-def _fitted(run: Path) -> Any:
-    from ..fitting import Fitted
-
+def _fitted(run: Path) -> Fitted:
     model = load(run)
     if not isinstance(model, Fitted):
         raise ValueError(
@@ -89,14 +90,13 @@ def _count(names: list[str]) -> str:
     return "the column" if len(names) == 1 else f"{len(names)} columns"
 
 
-def _report_outside(fitted: Any, x: np.ndarray) -> None:
+def _report_outside(fitted: Fitted, x: np.ndarray) -> None:
     low, high = np.array(fitted.domain, dtype=np.float64).T
-    outside = (x < low) | (x > high)
-    rows = np.flatnonzero(outside.any(axis=1))
+    rows = np.flatnonzero(fitted.rows_outside(x))
     if len(rows) == 0:
         return
     row = int(rows[0])
-    d = int(np.argmax(outside[row]))
+    d = int(np.argmax((x[row] < low) | (x[row] > high)))
     found = (
         f"{len(rows)} of {len(x)} rows lie outside the range of the model, the first is row {row + 1} with "
         f"{fitted.names[d]} = {x[row, d]:g}, where the model knows {low[d]:g} to {high[d]:g}"

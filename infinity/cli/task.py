@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .certificate import summarise
-from .console import number, progress_line, show_pairs, show_table
+from .console import number, progress_line, r_squared, show_pairs, show_table
 from .folder import FORMAT, FORMAT_VERSION, plain
 
 
@@ -60,8 +60,9 @@ def execute(
     from ..io import atomic_folder, save
 
     dtype = np.dtype(options.precision)
-    x, y = source.x.astype(dtype), source.y.astype(dtype)
     # A number too large for single precision would turn into an infinity that nobody typed.
+    with np.errstate(over="ignore"):
+        x, y = source.x.astype(dtype), source.y.astype(dtype)
     for values, original, names in ((x, source.x, source.inputs), (y, source.y, source.targets)):
         _check_overflow(values, original, names, options.precision)
     several = len(source.targets) > 1
@@ -165,7 +166,7 @@ def _summarise(record: dict[str, Any], folder: Path, written: Sequence[str], not
         ("target", ", ".join(data["targets"])),
         ("unknowns", str(record["unknowns"])),
         ("NRMSE", f"{number(train['nrmse'])} fitted" + (f", {number(heldout['nrmse'])} held out" if heldout else "")),
-        ("R2", f"{train['r2']:.6f} fitted" + (f", {heldout['r2']:.6f} held out" if heldout else "")),
+        ("R2", f"{r_squared(train['r2'])} fitted" + (f", {r_squared(heldout['r2'])} held out" if heldout else "")),
         ("seconds", f"{timings['run']:.2f} solving, {timings['compile']:.2f} compiling"),
         ("status", f"{record['status']}: {record['message']}"),
         ("written", f"{folder}/ ({', '.join(written)})"),
@@ -178,7 +179,7 @@ def _summarise(record: dict[str, Any], folder: Path, written: Sequence[str], not
         show_table(
             ("model", "NRMSE held out", "R2", "seconds"),
             [
-                (p["name"], number(p["nrmse"]), f"{p['r2']:.4f}", f"{p['seconds']:.2f}")
+                (p["name"], number(p["nrmse"]), r_squared(p["r2"]), f"{p['seconds']:.2f}")
                 for p in [ours, *record["peers"]]
             ],
         )

@@ -1,4 +1,4 @@
-"""From a function to the terms of its output: trace once, walk once by leaves, and again by slices where a leaf is not affine."""
+"""From a function to the terms of its output: trace once, walk by leaves, and by slices where a leaf is not affine."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -7,17 +7,18 @@ import jax
 import numpy as np
 
 from . import jax_internals
+from .algebra import Algebra, ExhaustedError
 from .constants import Constant
-from .fields import map_one
+from .fields import map_one, union_all
 from .interpreter import Cause, Interpreter, Value
 from .labels import MOST_LABELS, Keys, Label, Leaf, cuts_of, is_parameter, labelled, leaves_of, partitions
 from .packed import Packed
-from .terms import CONSTANT, POLYNOMIAL, Algebra, Exhausted, Level, Term, join, maximal_terms
+from .terms import CONSTANT, POLYNOMIAL, Level, Term, join, maximal_terms
 
 Partition = tuple[Keys, ...] | None
 
-_BUDGET = 300_000
-"""Terms that a walk over slices may handle before it is given up; the walk over leaves has no limit and always finishes."""
+_BUDGET = 100_000
+"""Terms that a walk over slices may handle before it is given up; the walk over leaves has no limit."""
 
 
 class Finding(NamedTuple):
@@ -29,7 +30,7 @@ class Finding(NamedTuple):
     assumptions: tuple[str, ...]
 
     def levels(self) -> list[Level]:
-        """The class in each label, the others fixed."""
+        """Return the class in each label, the others fixed."""
         found = [CONSTANT] * len(self.labels)
         for term in self.terms:
             for number, level in term.items():
@@ -46,17 +47,20 @@ class Analysis(NamedTuple):
 
 
 def traced(fn: Callable[..., Any], params: Any, args: Sequence[Any]) -> tuple[Any, list[Leaf], int]:
-    """The program of the output's arrays in the parameter leaves (and in arguments that are mere specifications)."""
+    """Return the program of the output's arrays in the parameter leaves (and in mere specifications)."""
     leaves = leaves_of(params)
     if not leaves:
         raise ValueError(
-            f"certify found no parameters: {type(params).__name__} holds no array of floating-point numbers. Parameters are the inexact arrays among "
-            "the leaves of `params`; turn Python numbers into arrays with jax.numpy.asarray."
+            f"certify found no parameters: {type(params).__name__} holds no array of floating-point numbers. "
+            "Parameters are the inexact arrays among the leaves of `params`; "
+            "turn Python numbers into arrays with jax.numpy.asarray."
         )
     flat, structure = jax.tree_util.tree_flatten((params, tuple(args)))
     count = len(jax.tree_util.tree_leaves(params))
     varying = [place for place, leaf in enumerate(flat[:count]) if is_parameter(leaf)]
-    abstract = [place for place, leaf in enumerate(flat) if isinstance(leaf, jax.ShapeDtypeStruct) and place not in varying]
+    abstract = [
+        place for place, leaf in enumerate(flat) if isinstance(leaf, jax.ShapeDtypeStruct) and place not in varying
+    ]
 
     def function(*values: Any) -> list[Any]:
         filled = list(flat)
@@ -64,7 +68,11 @@ def traced(fn: Callable[..., Any], params: Any, args: Sequence[Any]) -> tuple[An
             filled[place] = value
         tree, arguments = jax.tree_util.tree_unflatten(structure, filled)
         output = jax.tree_util.tree_leaves(fn(tree, *arguments))
-        return [leaf for leaf in output if isinstance(leaf, jax.Array | np.ndarray | np.generic | bool | int | float | complex)]
+        return [
+            leaf
+            for leaf in output
+            if isinstance(leaf, jax.Array | np.ndarray | np.generic | bool | int | float | complex)
+        ]
 
     specifications = [_specification(flat[place]) for place in (*varying, *abstract)]
     return jax_internals.trace(function, specifications), leaves, len(abstract)
@@ -100,25 +108,32 @@ def analyse(fn: Callable[..., Any], params: Any, args: Sequence[Any]) -> Analysi
         place: (_score(coarse, leaves, place), None) for place in open_leaves
     }
     for attempt in range(max((len(found) for found in candidates.values()), default=0)):
-        choice, labels = list(whole), 0
+        choice: list[Partition] = list(whole)
+        labels = 0
         for place in open_leaves:
             done = best[place][0][0] == leaves[place].size
-            if not done and attempt < len(candidates[place]) and labels + len(candidates[place][attempt]) <= MOST_LABELS:
+            if (
+                not done
+                and attempt < len(candidates[place])
+                and labels + len(candidates[place][attempt]) <= MOST_LABELS
+            ):
                 choice[place] = candidates[place][attempt]
                 labels += len(candidates[place][attempt])
         if tuple(choice) == whole:
             continue
         try:
             finding = walked(tuple(choice))
-        except Exhausted:
+        except ExhaustedError:
             continue
         for place in open_leaves:
             if choice[place] is not None:
-                best[place] = max(best[place], (_score(finding, leaves, place), choice[place]), key=lambda scored: scored[0])
+                best[place] = max(
+                    best[place], (_score(finding, leaves, place), choice[place]), key=lambda scored: scored[0]
+                )
     chosen = tuple(best[place][1] if place in best else None for place in range(len(leaves)))
     try:
         return Analysis(tuple(leaves), coarse, walked(chosen))
-    except Exhausted:
+    except ExhaustedError:
         return Analysis(tuple(leaves), coarse, coarse)
 
 
@@ -138,13 +153,16 @@ def _score(finding: Finding, leaves: Sequence[Leaf], position: int) -> tuple[int
     return affine, quadratic, -count
 
 
-def _walk(program: Any, leaves: Sequence[Leaf], others: int, choice: tuple[Partition, ...], remembered: dict[Any, Any]) -> Finding:
+def _walk(
+    program: Any, leaves: Sequence[Leaf], others: int, choice: tuple[Partition, ...], remembered: dict[Any, Any]
+) -> Finding:
     walk = Interpreter(Algebra(None if choice == (None,) * len(leaves) else _BUDGET), remembered)
     labels: list[Label] = []
     inputs: list[Value] = []
     for position, (leaf, partition) in enumerate(zip(leaves, choice, strict=True)):
         inputs.append(labelled(leaf, partition, len(labels), walk.algebra.label))
         labels.extend([Label(position, None)] if partition is None else [Label(position, keys) for keys in partition])
+    walk.everything = union_all(walk.algebra, *(value for value in inputs if isinstance(value, Packed)))
     for variable in program.jaxpr.invars[len(leaves) :]:
         inputs.append(Constant.unknown(variable.aval.shape, variable.aval.dtype))
     outputs = walk.run(program.jaxpr, program.consts, inputs)

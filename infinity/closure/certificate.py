@@ -1,6 +1,7 @@
 r"""The closure check: how each trainable leaf of a model enters its output.
 
-\[ r(\theta) = \sum_t \prod_{l} f_{tl}(\theta_l), \qquad f_{tl} \in \text{affine} \subset \text{polynomial} \subset \text{exponential} \subset
+\[ r(\theta) = \sum_t \prod_{l} f_{tl}(\theta_l), \qquad f_{tl} \in \text{affine} \subset \text{polynomial} \subset
+\text{exponential} \subset
 \text{rational} \subset \text{open}. \]
 
 A certificate never calls something affine that is not: what the analysis does not know, it calls open, and names it.
@@ -25,8 +26,8 @@ from .verification import Verification, verify
 class Obstruction:
     """Why a leaf is open.
 
-    **Fields:** `leaf`, the path of the leaf (several, if only their combination is open); `primitive`, the operation; `file` and `line`, where it stands
-    in the user's own code; `reason`, in words.
+    **Fields:** `leaf`, the path of the leaf (several, if only their combination is open); `primitive`, the operation;
+    `file` and `line`, where it stands in the user's own code; `reason`, in words.
     """
 
     leaf: str
@@ -46,13 +47,15 @@ class Certificate:
 
     **Fields:**
 
-    - `family`: `"constant"`, `"affine"`, `"polynomial"`, `"exponential"`, `"rational"` or `"open"`, in all parameters together.
+    - `family`: `"constant"`, `"affine"`, `"polynomial"`, `"exponential"`, `"rational"` or `"open"`, in all parameters
+        together.
     - `degree`: the total degree in all parameters, None where it is no polynomial. Degrees are upper bounds.
     - `degrees`, `families`: the same for each leaf alone, the others fixed, by the leaf's path.
     - `affine`: the leaves that enter affinely one at a time.
     - `affine_set`: the largest set of parameters that is affine jointly.
     - `blocks`: a partition of all parameters into jointly affine sets, None where there is none.
-    - `quadratic_blocks`: a partition into sets in each of which the function is of degree two at most, None where there is none.
+    - `quadratic_blocks`: a partition into sets in each of which the function is of degree two at most, None where there
+        is none.
     - `obstructions`: for each open leaf the operation, file and line, and reason.
     - `assumptions`: what the verdict rests on, in sentences.
     - `leaves`, `shapes`, `size`: the parameter leaves by path, their shapes, and the number of scalars.
@@ -85,21 +88,25 @@ class Certificate:
         return describe(self)
 
     def __repr__(self) -> str:
-        return f"Certificate(family={self.family!r}, degree={self.degree}, affine={list(self.affine)}, size={self.size})"
+        return (
+            f"Certificate(family={self.family!r}, degree={self.degree}, affine={list(self.affine)}, size={self.size})"
+        )
 
 
 def certify(fn: Callable[..., Any], params: Any, *args: Any) -> Certificate:
     r"""How the parameters enter `fn(params, *args)`.
 
-    \[ \theta \mapsto r(\theta) = \texttt{fn}(\theta, \text{args}): \quad \text{family, degrees, jointly affine sets, obstructions.} \]
+    \[ \theta \mapsto r(\theta) = \texttt{fn}(\theta, \text{args}):
+    \quad \text{family, degrees, jointly affine sets, obstructions.} \]
 
     The function is traced, not run, and the traced program is interpreted abstractly.
 
     **Arguments:**
 
     - `fn`: returns residuals or a scalar loss: any tree of arrays.
-    - `params`: any tree or Equinox module; its floating-point arrays are the parameters, everything else is held constant. Shapes and dtypes are
-        enough (`jax.ShapeDtypeStruct`), and tracers of an outer `jit` or `vmap` are welcome.
+    - `params`: any tree or Equinox module; its floating-point arrays are the parameters, everything else is held
+        constant. Shapes and dtypes are enough (`jax.ShapeDtypeStruct`), and tracers of an outer `jit` or `vmap` are
+        welcome.
     - `args`: data, held constant. Inside `jit` they are tracers and taken for unknown constants.
 
     **Returns:** a `Certificate`.
@@ -140,9 +147,16 @@ def certificate_of(analysis: Analysis) -> Certificate:
     return Certificate(
         family=_family(joint),
         degree=joint.degree if joint.kind == POLYNOMIAL else None,
-        degrees={leaf.path: level.degree if level.kind == POLYNOMIAL else None for leaf, level in zip(leaves, levels, strict=True)},
+        degrees={
+            leaf.path: level.degree if level.kind == POLYNOMIAL else None
+            for leaf, level in zip(leaves, levels, strict=True)
+        },
         families={leaf.path: _family(level) for leaf, level in zip(leaves, levels, strict=True)},
-        affine=tuple(leaf.path for leaf, level in zip(leaves, levels, strict=True) if level.kind == POLYNOMIAL and level.degree <= 1),
+        affine=tuple(
+            leaf.path
+            for leaf, level in zip(leaves, levels, strict=True)
+            if level.kind == POLYNOMIAL and level.degree <= 1
+        ),
         affine_set=block(leaves, fine.labels, [alone[number] for number in chosen]),
         blocks=blocks,
         quadratic_blocks=_quadratic(leaves, fine),
@@ -174,7 +188,7 @@ def _conflicts(finding: Finding, alone: list[int]) -> list[set[int]]:
 
 
 def _quadratic(leaves: tuple[Leaf, ...], finding: Finding) -> tuple[Block, ...] | None:
-    """A partition into sets in each of which every term has degree two at most."""
+    """Return a partition into sets in each of which every term has degree two at most."""
     found_in: dict[int, list[int]] = {}
     for number, term in enumerate(finding.terms):
         for label, _ in term.items():
@@ -184,7 +198,9 @@ def _quadratic(leaves: tuple[Leaf, ...], finding: Finding) -> tuple[Block, ...] 
         if level.kind != POLYNOMIAL or level.degree > 2:
             return None
         idle = label not in found_in
-        groups.setdefault("idle" if idle else (finding.labels[label].position, level.degree, tuple(found_in[label])), []).append(label)
+        groups.setdefault(
+            "idle" if idle else (finding.labels[label].position, level.degree, tuple(found_in[label])), []
+        ).append(label)
     members = list(groups.values())
 
     def fits(labels: list[int]) -> bool:
@@ -199,10 +215,14 @@ def _quadratic(leaves: tuple[Leaf, ...], finding: Finding) -> tuple[Block, ...] 
     found = partition(len(members), allowed)
     if found is None:
         return None
-    return tuple(block(leaves, finding.labels, sorted(label for index in part for label in members[index])) for part in found)
+    return tuple(
+        block(leaves, finding.labels, sorted(label for index in part for label in members[index])) for part in found
+    )
 
 
-def _obstructions(leaves: tuple[Leaf, ...], finding: Finding, levels: list[Level], joint: Level) -> tuple[Obstruction, ...]:
+def _obstructions(
+    leaves: tuple[Leaf, ...], finding: Finding, levels: list[Level], joint: Level
+) -> tuple[Obstruction, ...]:
     found = []
     for leaf, level in zip(leaves, levels, strict=True):
         if level.kind >= REPARAMETRISABLE:
@@ -210,7 +230,11 @@ def _obstructions(leaves: tuple[Leaf, ...], finding: Finding, levels: list[Level
     if not found and joint.kind >= REPARAMETRISABLE:
         for term in finding.terms:
             if term.joint.kind == joint.kind:
-                names = ", ".join(leaves[finding.labels[label].position].path for label, level in term.items() if level.kind != POLYNOMIAL)
+                names = ", ".join(
+                    leaves[finding.labels[label].position].path
+                    for label, level in term.items()
+                    if level.kind != POLYNOMIAL
+                )
                 found.extend((f"{names} together", number) for number in term.joint.causes)
     return tuple(
         Obstruction(name, cause.primitive, cause.file, cause.line, cause.reason)

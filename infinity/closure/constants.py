@@ -1,9 +1,11 @@
 """Values that depend on no parameter: computed only when an index, a choice or a trip count needs them.
 
-A constant is known (data at hand), or a recipe (an equation whose inputs are known), or unknown (a tracer of an outer transformation, the result of
-an effect). To take a known constant for an unknown one is always sound, so nothing is computed that nobody asks for.
+A constant is known (data at hand), or a recipe (an equation whose inputs are known), or unknown (a tracer of an outer
+transformation, the result of an effect). To take a known constant for an unknown one is always sound, so nothing is
+computed that nobody asks for.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,7 +24,9 @@ class Constant:
 
     __slots__ = ("_done", "_raw", "_recipe", "_value", "cost", "dtype", "known", "shape")
 
-    def __init__(self, shape: Sequence[int], dtype: Any, known: bool, cost: float, recipe: Callable[[], Any] | None) -> None:
+    def __init__(
+        self, shape: Sequence[int], dtype: Any, known: bool, cost: int | float, recipe: Callable[[], Any] | None
+    ) -> None:
         self.shape = tuple(shape)
         self.dtype = dtype
         self.known = known
@@ -34,12 +38,12 @@ class Constant:
 
     @classmethod
     def unknown(cls, shape: Sequence[int], dtype: Any) -> "Constant":
-        """A constant of which only the shape is known."""
+        """Return a constant of which only the shape is known."""
         return cls(shape, dtype, False, np.inf, None)
 
     @classmethod
     def from_value(cls, value: Any, shape: Sequence[int], dtype: Any) -> "Constant":
-        """Data at hand; a tracer becomes an unknown constant."""
+        """Return data at hand; a tracer becomes an unknown constant."""
         if jax_internals.is_tracer(value):
             return cls.unknown(shape, dtype)
 
@@ -53,7 +57,7 @@ class Constant:
 
     @classmethod
     def from_packed(cls, value: Packed, dtype: Any) -> "Constant":
-        """A packed array at hand."""
+        """Return a packed array at hand."""
         return cls(value.shape, dtype, True, value.core.size, lambda: value)
 
     def _resolve(self) -> None:
@@ -68,17 +72,17 @@ class Constant:
             self.known = value is not None
 
     def packed(self) -> Packed | None:
-        """The value, computed if need be; None if it cannot be known."""
+        """Return the value, computed if need be; None if it cannot be known."""
         if self.known and np.prod(self.shape) <= _LARGEST:
             self._resolve()
         return self._value
 
     def cheap(self) -> Packed | None:
-        """The value if it takes little work on the host."""
+        """Return the value if it takes little work on the host."""
         return self.packed() if self.cost <= _CHEAP else self._value
 
     def concrete(self) -> Any:
-        """The value as an array that JAX can compute with, random keys included; None if it cannot be known."""
+        """Return the value as an array that JAX can compute with, random keys included; None if it cannot be known."""
         packed = self.packed()
         return full(packed) if packed is not None else self._raw
 
@@ -116,12 +120,18 @@ class Recipe:
         for value, variable in zip(raw, self.equation.outvars, strict=True):
             dtype = variable.aval.dtype  # pyright: ignore[reportAttributeAccessIssue]
             array = jax_internals.as_array(value, dtype)
-            results.append(value if array is None and not jax_internals.is_tracer(value) else None if array is None else pack(array))
+            results.append(
+                value
+                if array is None and not jax_internals.is_tracer(value)
+                else None
+                if array is None
+                else pack(array)
+            )
         return results
 
 
 def folded(equation: jax_internals.Equation, inputs: Sequence[Constant], cheap: bool) -> list[Constant]:
-    """The results of an equation on constants, as recipes."""
+    """Return the results of an equation on constants, as recipes."""
     known = all(constant.known for constant in inputs) and not jax_internals.has_effects(equation)
     recipe = Recipe(equation, list(inputs))
     outputs = []
@@ -131,6 +141,6 @@ def folded(equation: jax_internals.Equation, inputs: Sequence[Constant], cheap: 
         if not known:
             outputs.append(Constant.unknown(shape, dtype))
             continue
-        cost = sum(constant.cost for constant in inputs) + np.prod(shape) if cheap else np.inf
+        cost = sum(constant.cost for constant in inputs) + math.prod(shape) if cheap else math.inf
         outputs.append(Constant(shape, dtype, True, cost, lambda place=place: recipe.result(place)))
     return outputs

@@ -1,16 +1,16 @@
 r"""The algebra of terms on whole arrays: each distinct case is worked out once.
 
-\[ (f \circ a)_i = f(a_i), \qquad \Big(\sum_k a_{ik}\Big)_i = \bigcup_k a_{ik}, \qquad \Big(\prod_k a_{ik}\Big)_i, \qquad
-(A B)_{ij} = \bigcup_k A_{ik} \cdot B_{kj}. \]
+\[ (f \circ a)_i = f(a_i), \qquad \Big(\sum_k a_{ik}\Big)_i = \bigcup_k a_{ik}, \qquad \Big(\prod_k a_{ik}\Big)_i,
+\qquad (A B)_{ij} = \bigcup_k A_{ik} \cdot B_{kj}. \]
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
-from .packed import Packed, aligned, expanded, pack, uniform
-from .terms import ONE, ZERO, Algebra
+from .algebra import ONE, ZERO, Algebra
+from .packed import Axes, Packed, aligned, expanded, pack, uniform
 
 _WORD = 62
 _TABLE = 1 << 22
@@ -29,7 +29,7 @@ def map_one(function: Callable[[int], int], operand: Packed) -> Packed:
     return Packed(table[core], operand.shape)
 
 
-def map_two(function: Callable[[int, int], int], left: Packed, right: Packed, shape: Sequence[int]) -> Packed:
+def map_two(function: Callable[[int, int], int], left: Packed, right: Packed, shape: Axes) -> Packed:
     """Apply a function of two values entry by entry."""
     a, b = aligned(left, len(shape)), aligned(right, len(shape))
     if a.size == 1 and b.size == 1:
@@ -47,7 +47,7 @@ def map_two(function: Callable[[int, int], int], left: Packed, right: Packed, sh
 
 
 def _distinct(values: np.ndarray) -> np.ndarray:
-    """The distinct values in ascending order."""
+    """Return the distinct values in ascending order."""
     largest = int(values.max())
     if largest < _TABLE and largest < 16 * values.size + 1024:
         present = np.zeros(largest + 1, bool)
@@ -57,7 +57,7 @@ def _distinct(values: np.ndarray) -> np.ndarray:
 
 
 def union_all(algebra: Algebra, *operands: Packed) -> int:
-    """The union of every entry of every operand."""
+    """Return the union of every entry of every operand."""
     values: set[int] = set()
     for operand in operands:
         if 0 not in operand.shape:
@@ -65,8 +65,8 @@ def union_all(algebra: Algebra, *operands: Packed) -> int:
     return algebra.union(values)
 
 
-def join_axes(algebra: Algebra, operand: Packed, axes: Sequence[int], keep: bool = False) -> Packed:
-    """The union over some axes, which are dropped, or kept with their length and uniform."""
+def join_axes(algebra: Algebra, operand: Packed, axes: Axes, keep: bool = False) -> Packed:
+    """Return the union over some axes, which are dropped, or kept with their length and uniform."""
     axes = tuple(sorted(axes))
     kept = [axis for axis in range(len(operand.shape)) if axis not in axes]
     shape = operand.shape if keep else tuple(operand.shape[axis] for axis in kept)
@@ -82,7 +82,7 @@ def join_axes(algebra: Algebra, operand: Packed, axes: Sequence[int], keep: bool
 
 
 def _row_unions(algebra: Algebra, rows: np.ndarray) -> np.ndarray:
-    """The union of each row, by sets of bits."""
+    """Return the union of each row, by sets of bits."""
     distinct = _distinct(rows)
     table = np.zeros(int(distinct[-1]) + 1, np.int64)
     table[distinct] = np.arange(len(distinct))
@@ -99,7 +99,7 @@ def _row_unions(algebra: Algebra, rows: np.ndarray) -> np.ndarray:
 
 
 def _unique_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The first place of each distinct row, and which distinct row each row is."""
+    """Return the first place of each distinct row, and which distinct row each row is."""
     if rows.shape[0] == 1 or rows.shape[1] == 0:
         return np.zeros(1, int), np.zeros(rows.shape[0], int)
     if rows.shape[1] == 1:
@@ -113,8 +113,8 @@ def _unique_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return first, inverse.reshape(-1)
 
 
-def product_axes(algebra: Algebra, operand: Packed, axes: Sequence[int]) -> Packed:
-    """The product over some axes, which are dropped."""
+def product_axes(algebra: Algebra, operand: Packed, axes: Axes) -> Packed:
+    """Return the product over some axes, which are dropped."""
     kept = [axis for axis in range(len(operand.shape)) if axis not in axes]
     shape = tuple(operand.shape[axis] for axis in kept)
     if any(operand.shape[axis] == 0 for axis in axes):
@@ -133,7 +133,7 @@ def product_axes(algebra: Algebra, operand: Packed, axes: Sequence[int]) -> Pack
 
 
 def accumulate(algebra: Algebra, operand: Packed, axis: int, reverse: bool, product: bool) -> Packed:
-    """Running unions or products along one axis."""
+    """Return running unions or products along one axis."""
     length = operand.shape[axis]
     combine = algebra.multiply if product else algebra.add
     if length == 0 or (not product and operand.core.shape[axis] == 1):
@@ -146,9 +146,9 @@ def accumulate(algebra: Algebra, operand: Packed, axis: int, reverse: bool, prod
     rows = np.moveaxis(expanded(operand, (axis,)), axis, 0)
     rows = rows[::-1] if reverse else rows
     shape = tuple(size for place, size in enumerate(operand.shape) if place != axis)
-    steps = [Packed(rows[0], shape)]
+    steps = [Packed(np.asarray(rows[0]), shape)]
     for row in rows[1:]:
-        steps.append(map_two(combine, steps[-1], Packed(row, shape), shape))
+        steps.append(map_two(combine, steps[-1], Packed(np.asarray(row), shape), shape))
     cores = [step.core for step in steps]
     result = np.stack(cores[::-1] if reverse else cores, axis)
     return pack(result, operand.shape)
@@ -158,9 +158,9 @@ def contract(
     algebra: Algebra,
     left: Packed,
     right: Packed,
-    contracting: tuple[Sequence[int], Sequence[int]],
-    batch: tuple[Sequence[int], Sequence[int]],
-    shape: Sequence[int],
+    contracting: tuple[Axes, Axes],
+    batch: tuple[Axes, Axes],
+    shape: Axes,
 ) -> Packed:
     """`lax.dot_general`: unions of products over the contracted axes."""
     if any(left.shape[axis] == 0 for axis in contracting[0]):
@@ -177,7 +177,9 @@ def contract(
     b, first_right, class_right = _row_classes(b)
     if len(first_left) * len(first_right) > _MAXIMUM_ROWS:
         a, first_left, class_left = _coarsened(algebra, a, first_left, class_left, len(first_left) >= len(first_right))
-        b, first_right, class_right = _coarsened(algebra, b, first_right, class_right, len(first_left) * len(first_right) > _MAXIMUM_ROWS)
+        b, first_right, class_right = _coarsened(
+            algebra, b, first_right, class_right, len(first_left) * len(first_right) > _MAXIMUM_ROWS
+        )
 
     def dot(one: int, other: int) -> int:
         pairs = np.unique(np.stack([a[first_left[one]], b[first_right[other]]]), axis=1)
@@ -187,8 +189,8 @@ def contract(
     return pack(result.core, shape)
 
 
-def _arranged(operand: Packed, batch: Sequence[int], contracting: Sequence[int], written: Sequence[int]) -> tuple[np.ndarray, int]:
-    """The core with axes in the order batch, free, contracted (those flattened into one)."""
+def _arranged(operand: Packed, batch: Axes, contracting: Axes, written: Axes) -> tuple[np.ndarray, int]:
+    """Return the core with axes in the order batch, free, contracted (those flattened into one)."""
     free = [axis for axis in range(len(operand.shape)) if axis not in batch and axis not in contracting]
     core = expanded(operand, written)
     others = [axis for axis in contracting if axis not in written]

@@ -1,6 +1,7 @@
 """Constant folding on the host for the operations that indices, choices and counters are made of.
 
-Only operations whose result is the same to the last bit on any device are here; everything else is evaluated by JAX itself.
+Only operations whose result is the same to the last bit on any device are here; everything else is evaluated by JAX
+itself.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +28,9 @@ def _exact(function: Callable[..., np.ndarray], kinds: str) -> Fold:
     entrywise = _entrywise(function)
 
     def rule(params: Any, aval: Any, operands: Sequence[Packed]) -> Packed | None:
-        return entrywise(params, aval, operands) if all(operand.core.dtype.kind in kinds for operand in operands) else None
+        return (
+            entrywise(params, aval, operands) if all(operand.core.dtype.kind in kinds for operand in operands) else None
+        )
 
     return rule
 
@@ -60,7 +63,11 @@ def _remainder(params: Any, aval: Any, operands: Sequence[Packed]) -> Packed | N
 
 def _select(params: Any, aval: Any, operands: Sequence[Packed]) -> Packed:
     which, *cases = operands
-    return elementwise(lambda index, *values: np.choose(index.astype(int), values), aval.shape, which, *cases)
+
+    def choose(index: np.ndarray, *values: np.ndarray) -> np.ndarray:
+        return np.select([index == place for place in range(len(values))], list(values))
+
+    return elementwise(choose, aval.shape, which, *cases)
 
 
 def _iota(params: Any, aval: Any, operands: Sequence[Packed]) -> Packed:
@@ -109,7 +116,8 @@ def _dynamic_slice(params: Any, aval: Any, operands: Sequence[Packed]) -> Packed
     operand, *starts = operands
     sizes = params["slice_sizes"]
     lower = [
-        int(np.clip(int(start.core.reshape(())), 0, length - size)) for start, length, size in zip(starts, operand.shape, sizes, strict=True)
+        int(np.clip(int(start.core.reshape(())), 0, length - size))
+        for start, length, size in zip(starts, operand.shape, sizes, strict=True)
     ]
     return packed.cut(operand, lower, [start + size for start, size in zip(lower, sizes, strict=True)])
 
@@ -121,22 +129,45 @@ def _integer_power(params: Any, aval: Any, operands: Sequence[Packed]) -> Packed
 
 
 STRUCTURAL: dict[str, Callable[[Any, Any, Sequence[Packed]], Packed]] = {
-    "broadcast_in_dim": lambda params, aval, operands: packed.broadcast(operands[0], aval.shape, params["broadcast_dimensions"]),
+    "broadcast_in_dim": lambda params, aval, operands: packed.broadcast(
+        operands[0], aval.shape, params["broadcast_dimensions"]
+    ),
     "reshape": lambda params, aval, operands: packed.reshape(operands[0], aval.shape),
     "transpose": lambda params, aval, operands: packed.transpose(operands[0], params["permutation"]),
     "squeeze": lambda params, aval, operands: packed.squeeze(operands[0], params["dimensions"]),
     "expand_dims": lambda params, aval, operands: packed.reshape(operands[0], aval.shape),
-    "slice": lambda params, aval, operands: packed.cut(operands[0], params["start_indices"], params["limit_indices"], params["strides"]),
+    "slice": lambda params, aval, operands: packed.cut(
+        operands[0], params["start_indices"], params["limit_indices"], params["strides"]
+    ),
     "rev": lambda params, aval, operands: packed.reverse(operands[0], params["dimensions"]),
-    "concatenate": lambda params, aval, operands: packed.concatenate(operands, params["dimension"]),
-    "pad": lambda params, aval, operands: packed.pad(operands[0], operands[1].core.reshape(()), params["padding_config"], aval.shape),
+    "concatenate": lambda params, aval, operands: packed.concatenate(operands, int(params["dimension"])),
+    "stack": lambda params, aval, operands: packed.stack(operands, int(params["axis"])),
+    "pad": lambda params, aval, operands: packed.pad(
+        operands[0], operands[1].core.reshape(()), params["padding_config"], aval.shape
+    ),
 }
 """Operations that move entries about: the same on constants and on abstract values."""
 
 IDENTITIES = frozenset(
-    ("copy", "copy_p", "stop_gradient", "name", "reduce_precision", "optimization_barrier", "device_put", "sharding_constraint", "pvary",
-     "mesh_cast", "reshard", "layout_constraint", "nontraceable", "nonbatchable", "nondifferentiable", "nondifferentiable_backward")
-)  # fmt: skip
+    (
+        "copy",
+        "copy_p",
+        "stop_gradient",
+        "name",
+        "reduce_precision",
+        "optimization_barrier",
+        "device_put",
+        "sharding_constraint",
+        "pvary",
+        "mesh_cast",
+        "reshard",
+        "layout_constraint",
+        "nontraceable",
+        "nonbatchable",
+        "nondifferentiable",
+        "nondifferentiable_backward",
+    )
+)
 """Operations that return what they are given, at least to rounding."""
 
 _FOLDS: dict[str, Fold] = {
@@ -179,7 +210,10 @@ _FOLDS: dict[str, Fold] = {
     "gather": _gather,
     "dynamic_slice": _dynamic_slice,
     **STRUCTURAL,
-    **{name: (lambda params, aval, operands: operands[0]) for name in IDENTITIES - {"optimization_barrier", "device_put", "reduce_precision"}},
+    **{
+        name: (lambda params, aval, operands: operands[0])
+        for name in IDENTITIES - {"optimization_barrier", "device_put", "reduce_precision"}
+    },
 }
 
 
@@ -189,7 +223,7 @@ def foldable(equation: Any) -> bool:
 
 
 def fold(equation: Any, operands: Sequence[Packed]) -> list[Packed] | None:
-    """The results on the host, or None if JAX has to evaluate the equation."""
+    """Return the results on the host, or None if JAX has to evaluate the equation."""
     rule = _FOLDS.get(equation.primitive.name)
     if rule is None or len(equation.outvars) != 1:
         return None

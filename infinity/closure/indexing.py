@@ -2,17 +2,16 @@ r"""Where `gather` and `scatter` read and write: positions in the flattened oper
 
 \[ \text{out}[b, w] = \text{operand}\Big[\textstyle\sum_d s_d\,\big(\text{start}_d(b) + \text{offset}_d(w)\big)\Big] \]
 
-with batch b, window w and strides s. Axes on which the operand is uniform drop out of the sum, and with them the indices that only choose along
-those.
+with batch b, window w and strides s. Axes on which the operand is uniform drop out of the sum, and with them the
+indices that only choose along those.
 """
 
 import math
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .packed import Packed
+from .packed import Axes, Packed
 
 
 class Positions(NamedTuple):
@@ -22,51 +21,75 @@ class Positions(NamedTuple):
     inside: np.ndarray
 
 
-def needed_axes(dimension_numbers: Any) -> tuple[int, ...]:
-    """The operand's axes along which the indices choose, in the order of the index vector."""
-    axes = getattr(dimension_numbers, "start_index_map", None)
-    return tuple(axes if axes is not None else dimension_numbers.scatter_dims_to_operand_dims)
-
-
 def gather_positions(
-    indices: Packed, dimension_numbers: Any, slice_sizes: Sequence[int], shape: Sequence[int], axes: Sequence[int], mode: str, rank: int
+    indices: Packed,
+    dimension_numbers: Any,
+    slice_sizes: Axes,
+    shape: Axes,
+    axes: Axes,
+    mode: str,
+    rank: int,
 ) -> Positions:
     """Positions read by a gather from an operand of `shape`, counted along `axes` only, for a result of `rank` axes."""
     numbers = dimension_numbers
-    window_axes = [axis for axis in range(len(shape)) if axis not in (*numbers.collapsed_slice_dims, *numbers.operand_batching_dims)]
+    window_axes = [
+        axis
+        for axis in range(len(shape))
+        if axis not in (*numbers.collapsed_slice_dims, *numbers.operand_batching_dims)
+    ]
     offsets = dict(zip(window_axes, numbers.offset_dims, strict=True))
     batches = [axis for axis in range(rank) if axis not in numbers.offset_dims]
     return _positions(
-        indices, batches, offsets, dict(zip(numbers.operand_batching_dims, numbers.start_indices_batching_dims, strict=True)),
-        numbers.start_index_map, slice_sizes, shape, axes, mode, rank,
-    )  # fmt: skip
+        indices,
+        batches,
+        offsets,
+        dict(zip(numbers.operand_batching_dims, numbers.start_indices_batching_dims, strict=True)),
+        numbers.start_index_map,
+        slice_sizes,
+        shape,
+        axes,
+        mode,
+        rank,
+    )
 
 
 def scatter_positions(
-    indices: Packed, dimension_numbers: Any, updates_shape: Sequence[int], shape: Sequence[int], mode: str
+    indices: Packed, dimension_numbers: Any, updates_shape: Axes, shape: Axes, mode: str
 ) -> Positions:
     """Positions written by a scatter into an operand of `shape`, one for each entry of the updates."""
     numbers = dimension_numbers
-    window_axes = [axis for axis in range(len(shape)) if axis not in (*numbers.inserted_window_dims, *numbers.operand_batching_dims)]
+    window_axes = [
+        axis
+        for axis in range(len(shape))
+        if axis not in (*numbers.inserted_window_dims, *numbers.operand_batching_dims)
+    ]
     offsets = dict(zip(window_axes, numbers.update_window_dims, strict=True))
     sizes = [updates_shape[offsets[axis]] if axis in offsets else 1 for axis in range(len(shape))]
     batches = [axis for axis in range(len(updates_shape)) if axis not in numbers.update_window_dims]
     found = _positions(
-        indices, batches, offsets, dict(zip(numbers.operand_batching_dims, numbers.scatter_indices_batching_dims, strict=True)),
-        numbers.scatter_dims_to_operand_dims, sizes, shape, range(len(shape)), mode, len(updates_shape),
-    )  # fmt: skip
+        indices,
+        batches,
+        offsets,
+        dict(zip(numbers.operand_batching_dims, numbers.scatter_indices_batching_dims, strict=True)),
+        numbers.scatter_dims_to_operand_dims,
+        sizes,
+        shape,
+        range(len(shape)),
+        mode,
+        len(updates_shape),
+    )
     return Positions(np.broadcast_to(found.flat, updates_shape), np.broadcast_to(found.inside, updates_shape))
 
 
 def _positions(
     indices: Packed,
-    batches: Sequence[int],
-    offsets: dict[int, int],
-    batching: dict[int, int],
-    index_map: Sequence[int],
-    sizes: Sequence[int],
-    shape: Sequence[int],
-    axes: Sequence[int],
+    batches: Axes,
+    offsets: dict[int, Any],
+    batching: dict[int, Any],
+    index_map: Axes,
+    sizes: Axes,
+    shape: Axes,
+    axes: Axes,
     mode: str,
     rank: int,
 ) -> Positions:
@@ -101,15 +124,16 @@ def _positions(
 
 
 def out_of_bounds(mode: Any) -> str:
-    """What happens to an index outside: `"clip"` or `"drop"` (the entry is filled or not written)."""
+    """Return what happens to an index outside: `"clip"` or `"drop"` (the entry is filled or not written)."""
     return "drop" if "FILL" in str(mode) else "clip"
 
 
-def take(operand: Packed, positions: Positions, axes: Sequence[int], shape: Sequence[int], fill: Any) -> Packed:
+def take(operand: Packed, positions: Positions, axes: Axes, shape: Axes, fill: Any) -> Packed:
     """Read the operand at positions that count along `axes` only; entries outside hold `fill`."""
     keys = tuple(slice(None) if axis in axes else slice(0, 1) for axis in range(len(operand.shape)))
     source = np.broadcast_to(
-        operand.core, [operand.shape[axis] if axis in axes else operand.core.shape[axis] for axis in range(len(operand.shape))]
+        operand.core,
+        [operand.shape[axis] if axis in axes else operand.core.shape[axis] for axis in range(len(operand.shape))],
     )[keys].reshape(-1)
     core = source[positions.flat] if source.size else np.full(positions.flat.shape, fill, operand.core.dtype)
     if not positions.inside.all():

@@ -1,7 +1,7 @@
 """Walk a traced program and find how the parameters enter each of its values.
 
-Every value is either a constant (`Constant`, computed only on demand) or a packed array of sets of terms. Rules, one for each primitive, live in
-`rules`; a primitive without a rule makes everything it touches open, by name.
+Every value is either a constant (`Constant`, computed only on demand) or a packed array of sets of terms. Rules, one
+for each primitive, live in `rules`; a primitive without a rule makes everything it touches open, by name.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import jax_internals
+from .algebra import ONE, ZERO, Algebra
 from .constants import Constant, folded
 from .fields import map_one, map_two, union_all
 from .folding import foldable, zero_mask
 from .packed import Packed, full, uniform
-from .terms import ONE, OPAQUE, ZERO, Algebra
+from .terms import OPAQUE
 
 Value = Constant | Packed
 Rule = Callable[["Interpreter", Any, list[Value]], list[Value]]
@@ -41,6 +42,7 @@ class Interpreter:
         self.algebra = algebra
         self.causes: list[Cause] = []
         self.assumptions: dict[str, None] = {}
+        self.everything = ONE
         self._causes: dict[Cause, int] = {}
         self._remembered = remembered
         self._places: list[tuple[str, int] | None] = []
@@ -53,10 +55,10 @@ class Interpreter:
         fallback = self._places[-1] if self._places else None
         return jax_internals.user_frame(equation, self.jitted > 0, fallback)
 
-    def cause(self, equation: Any, reason: str, primitive: str | None = None) -> int:
-        """The number of a cause, the same for the same line and reason."""
-        file, line = self.place(equation) or (None, None)
-        cause = Cause(primitive or equation.primitive.name, file, line, reason)
+    def cause(self, equation: Any | None, reason: str, primitive: str = "") -> int:
+        """Return the number of a cause, the same for the same line and reason."""
+        file, line = (self.place(equation) if equation is not None else None) or (None, None)
+        cause = Cause(equation.primitive.name if equation is not None else primitive, file, line, reason)
         number = self._causes.setdefault(cause, len(self.causes))
         if number == len(self.causes):
             self.causes.append(cause)
@@ -70,10 +72,11 @@ class Interpreter:
     # ---------------------------------------------------------------- walk
 
     def run(self, program: Any, constants: Sequence[Any], arguments: Sequence[Value]) -> list[Value]:
-        """The values of a program's results."""
+        """Return the values of a program's results."""
         environment: dict[Any, Value] = {}
         for variable, value in zip(program.constvars, constants, strict=True):
-            environment[variable] = self._known(variable, value)
+            changing = jax_internals.is_reference(variable.aval)
+            environment[variable] = self._reference(variable) if changing else self._known(variable, value)
         for variable, argument in zip(program.invars, arguments, strict=True):
             environment[variable] = argument
         producers: dict[Any, Any] = {}
@@ -85,7 +88,9 @@ class Interpreter:
                 producers[variable] = equation
         return [self._read(environment, atom) for atom in program.outvars]
 
-    def within(self, equation: Any, program: Any, constants: Sequence[Any], arguments: Sequence[Value], jit: bool = False) -> list[Value]:
+    def within(
+        self, equation: Any, program: Any, constants: Sequence[Any], arguments: Sequence[Value], jit: bool = False
+    ) -> list[Value]:
         """Run the program of a call, a branch or a loop; its lines fall back to the line of `equation`."""
         self._places.append(self.place(equation))
         self.jitted += jit
@@ -95,8 +100,13 @@ class Interpreter:
             self.jitted -= jit
             self._places.pop()
 
+    def _reference(self, variable: Any) -> Packed:
+        """Return a captured mutable reference, which anything may have been written to."""
+        cause = self.cause(None, "a mutable reference, whose contents are not followed", "reference")
+        return uniform(self.algebra.apply(OPAQUE, self.everything, cause), getattr(variable.aval, "shape", ()))
+
     def _known(self, variable: Any, value: Any) -> Constant:
-        """The constant of a captured array, the same object each time so that what follows is remembered."""
+        """Return the constant of a captured array, the same object each time so that what follows is remembered."""
         if isinstance(value, Constant):
             return value
         key = ("captured", id(value))
@@ -110,12 +120,20 @@ class Interpreter:
         key = ("literal", id(atom))
         if key not in self._remembered:
             aval: Any = atom.aval
-            self._remembered[key] = (atom, [Constant.from_value(atom.val, getattr(aval, "shape", ()), getattr(aval, "dtype", np.dtype(bool)))])
+            self._remembered[key] = (
+                atom,
+                [Constant.from_value(atom.val, getattr(aval, "shape", ()), getattr(aval, "dtype", np.dtype(bool)))],
+            )
         return self._remembered[key][1][0]
 
-    def equation(self, equation: Any, inputs: list[Value], producers: dict[Any, Any], environment: dict[Any, Value]) -> list[Value]:
-        """The values of one equation's results."""
+    def equation(
+        self, equation: Any, inputs: list[Value], producers: dict[Any, Any], environment: dict[Any, Value]
+    ) -> list[Value]:
+        """Return the values of one equation's results."""
         name = equation.primitive.name
+        if any(jax_internals.is_reference(variable.aval) for variable in equation.outvars):
+            cause = self.cause(equation, "a mutable reference, whose contents are not followed")
+            return self.everywhere(equation, self.algebra.apply(OPAQUE, self.everything, cause))
         if name in self.calls:
             return self.rules[name](self, equation, inputs)
         constants = [value for value in inputs if isinstance(value, Constant)]
@@ -131,14 +149,14 @@ class Interpreter:
         return [self._settled(output, variable) for output, variable in zip(outputs, equation.outvars, strict=True)]
 
     def fold(self, equation: Any, constants: list[Constant]) -> list[Constant]:
-        """The results of an equation on constants, the same objects for the same inputs."""
+        """Return the results of an equation on constants, the same objects for the same inputs."""
         key = (id(equation), *(id(constant) for constant in constants))
         if key not in self._remembered:
             self._remembered[key] = ((equation, constants), folded(equation, constants, foldable(equation)))
         return self._remembered[key][1]
 
     def _settled(self, value: Value, variable: Any) -> Value:
-        """A value without parameters becomes a constant."""
+        """Return a value without parameters becomes a constant."""
         if isinstance(value, Constant) or int(value.core.max(initial=ZERO)) > ONE:
             return value
         aval: Any = variable.aval
@@ -151,7 +169,7 @@ class Interpreter:
     # ---------------------------------------------------------------- what rules share
 
     def terms(self, value: Value) -> Packed:
-        """A value as sets of terms; zeros of a small constant are known to vanish."""
+        """Return a value as sets of terms; zeros of a small constant are known to vanish."""
         if isinstance(value, Packed):
             return value
         known = None if jax_internals.is_key_type(value.dtype) else value.cheap()
@@ -163,7 +181,7 @@ class Interpreter:
         return Packed(np.where(mask, ZERO, ONE).astype(np.int32), value.shape)
 
     def apply(self, function: str, value: Packed, cause: int) -> Packed:
-        """A function of one of the classes of `terms`, entry by entry."""
+        """Return a function of one of the classes of `terms`, entry by entry."""
         return map_one(lambda number: self.algebra.apply(function, number, cause), value)
 
     def add(self, left: Packed, right: Packed, shape: Sequence[int]) -> Packed:
@@ -215,6 +233,6 @@ class Interpreter:
         return result
 
     def entries(self, value: Value) -> np.ndarray | None:
-        """A constant's entries written out, or None where they are not known."""
+        """Return a constant's entries written out, or None where they are not known."""
         packed = value.packed() if isinstance(value, Constant) else None
         return None if packed is None else full(packed)

@@ -1,4 +1,7 @@
-"""The one place that touches interfaces of JAX which differ between versions: traced programs, where a line came from, evaluation of one equation."""
+"""What JAX does not promise to keep: traced programs, where a line came from, evaluation of one equation.
+
+This is the one place that touches interfaces which differ between versions.
+"""
 
 import contextlib
 import os
@@ -7,6 +10,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.core
 import jaxtyping
 import numpy as np
 from jax.extend import core
@@ -18,7 +22,7 @@ Equation = core.JaxprEqn
 Variable = core.Var
 
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 (plain strings compare fastest)
-_LIBRARIES = tuple(os.path.dirname(os.path.abspath(module.__file__)) + os.sep for module in (jax, eqx, jaxtyping))  # noqa: PTH100, PTH120
+_LIBRARIES = tuple(os.path.dirname(os.path.abspath(str(module.__file__))) + os.sep for module in (jax, eqx, jaxtyping))  # noqa: PTH100, PTH120
 _ENGINE = (_HERE + os.sep, *_LIBRARIES)
 _LIBRARY_PARTS = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}", f"{os.sep}lib{os.sep}python3")
 _SYNTHETIC = ("<string>", "<frozen", "<@beartype", "<attrs", "<dataclass")
@@ -26,7 +30,7 @@ _JIT_BOUNDARY = f"{os.sep}_src{os.sep}pjit.py"
 
 
 def trace(function: Callable[..., Any], specifications: Sequence[jax.ShapeDtypeStruct]) -> ClosedJaxpr:
-    """The traced program of `function`; what it closes over becomes the program's constants."""
+    """Return the traced program of `function`; what it closes over becomes the program's constants."""
     return jax.make_jaxpr(function)(*specifications)
 
 
@@ -37,12 +41,12 @@ def is_tracer(value: object) -> bool:
 
 def is_key_type(dtype: Any) -> bool:
     """Whether a dtype is one of typed random keys, which NumPy cannot hold."""
-    return jax.dtypes.issubdtype(dtype, jax.dtypes.extended)
+    return jax.numpy.issubdtype(dtype, jax.dtypes.extended)
 
 
 def sub_program(equation: Equation) -> tuple[Jaxpr, Sequence[Any]] | None:
-    """The program that a call-like equation runs, and its constants."""
-    for name in ("jaxpr", "call_jaxpr", "fun_jaxpr"):
+    """Return the program that a call-like equation runs, and its constants."""
+    for name in ("jaxpr", "call_jaxpr", "fun_jaxpr", "call"):
         program = equation.params.get(name)
         if isinstance(program, ClosedJaxpr):
             return program.jaxpr, program.consts
@@ -69,6 +73,11 @@ def _host() -> contextlib.AbstractContextManager[Any]:
         return contextlib.nullcontext()
 
 
+def is_reference(aval: Any) -> bool:
+    """Whether a value is a mutable reference, whose contents may change under way."""
+    return any("Ref" in kind.__name__ for kind in type(aval).__mro__)
+
+
 def has_effects(equation: Equation) -> bool:
     """Whether an equation may do more than compute its results."""
     return bool(equation.effects) or "callback" in equation.primitive.name
@@ -79,14 +88,16 @@ def is_raise(program: Jaxpr) -> bool:
     callbacks = [equation.params.get("callback") for equation in program.eqns if "callback" in equation.primitive.name]
     names = [getattr(getattr(callback, "callback_func", callback), "__qualname__", "") for callback in callbacks]
     modules = [getattr(getattr(callback, "callback_func", callback), "__module__", "") or "" for callback in callbacks]
-    return bool(names) and any("raises" in name and module.startswith("equinox") for name, module in zip(names, modules, strict=True))
+    return bool(names) and any(
+        "raises" in name and module.startswith("equinox") for name, module in zip(names, modules, strict=True)
+    )
 
 
 def frames(equation: Equation, inside_jit: bool) -> Iterator[tuple[str, int]]:
     """File and line of each frame that led to an equation, innermost first.
 
-    A jitted function is traced once and its program is reused, so frames outside its boundary may belong to an earlier call: they are left out
-    when `inside_jit`.
+    A jitted function is traced once and its program is reused, so frames outside its boundary may belong to an earlier
+    call: they are left out when `inside_jit`.
     """
     traceback = equation.source_info.traceback
     if traceback is None:
@@ -99,7 +110,7 @@ def frames(equation: Equation, inside_jit: bool) -> Iterator[tuple[str, int]]:
 
 
 def user_frame(equation: Equation, inside_jit: bool, fallback: tuple[str, int] | None) -> tuple[str, int] | None:
-    """The innermost frame of the user's own code, else `fallback`, else the innermost frame of another library."""
+    """Return the innermost frame of the user's own code, else `fallback`, else the innermost of another library."""
     library = None
     for name, line in frames(equation, inside_jit):
         if name.startswith(_ENGINE) or name.startswith(_SYNTHETIC):
@@ -111,7 +122,7 @@ def user_frame(equation: Equation, inside_jit: bool, fallback: tuple[str, int] |
 
 
 def as_array(value: Any, dtype: Any) -> np.ndarray | None:
-    """A concrete value as a NumPy array; None for tracers, keys and deleted buffers."""
+    """Return a concrete value as a NumPy array; None for tracers, keys and deleted buffers."""
     if is_tracer(value) or is_key_type(dtype):
         return None
     try:

@@ -23,7 +23,7 @@ Keys = tuple[tuple[int, int], ...]
 
 
 def indexing_keys(keys: Keys) -> tuple[slice, ...]:
-    """The slice as NumPy takes it."""
+    """Return the slice as NumPy takes it."""
     return tuple(slice(low, high) for low, high in keys)
 
 
@@ -52,8 +52,8 @@ class Label(NamedTuple):
 class Part:
     """A leaf or a slice of one, as it stands in a block.
 
-    **Fields:** `leaf` is its path in the tree, `position` its place among the parameter leaves, `slice` the slice as it would be written, `None` for
-    the whole leaf, and `name` both together.
+    **Fields:** `leaf` is its path in the tree, `position` its place among the parameter leaves, `slice` the slice as it
+    would be written, `None` for the whole leaf, and `name` both together.
     """
 
     leaf: str
@@ -70,8 +70,8 @@ class Part:
 class Block:
     """A set of parameters that may be solved for together.
 
-    **Fields:** `parts` names the leaves and slices; `indices`, shape `(size,)`, holds the sorted positions of their entries in the concatenation of the
-    ravelled parameter leaves.
+    **Fields:** `parts` names the leaves and slices; `indices`, shape `(size,)`, holds the sorted positions of their
+    entries in the concatenation of the ravelled parameter leaves.
     """
 
     parts: tuple[Part, ...]
@@ -99,7 +99,7 @@ def is_parameter(leaf: Any) -> bool:
 
 
 def leaves_of(params: Any) -> list[Leaf]:
-    """The parameter leaves of a tree in the order of `ravel_pytree`."""
+    """Return the parameter leaves of a tree in the order of `ravel_pytree`."""
     found, start = [], 0
     for path, value in jax.tree_util.tree_flatten_with_path(params)[0]:
         if is_parameter(value):
@@ -110,13 +110,15 @@ def leaves_of(params: Any) -> list[Leaf]:
 
 
 def partitions(leaf: Leaf, cuts: Sequence[set[int]]) -> list[tuple[Keys, ...]]:
-    """The ways to cut a leaf that are tried: where the program itself cuts it, along each axis, and into entries."""
+    """Return the cuts of a leaf to be tried: where the program itself cuts it, along each axis, and into entries."""
     found: list[tuple[Keys, ...]] = []
     whole = [(0, length) for length in leaf.shape]
 
     def along(axis: int, pieces: Sequence[tuple[int, int]]) -> None:
         if 1 < len(pieces) <= MOST_SLICES:
-            candidate = tuple(tuple(piece if place == axis else key for place, key in enumerate(whole)) for piece in pieces)
+            candidate = tuple(
+                tuple(piece if place == axis else key for place, key in enumerate(whole)) for piece in pieces
+            )
             if candidate not in found:
                 found.append(candidate)
 
@@ -129,7 +131,7 @@ def partitions(leaf: Leaf, cuts: Sequence[set[int]]) -> list[tuple[Keys, ...]]:
         candidate = tuple(tuple((place, place + 1) for place in places) for places in product(*map(range, leaf.shape)))
         if candidate not in found:
             found.append(candidate)
-    return found
+    return sorted(found, key=len)
 
 
 def cuts_of(program: Any, count: int) -> list[dict[int, set[int]]]:
@@ -141,7 +143,14 @@ def cuts_of(program: Any, count: int) -> list[dict[int, set[int]]]:
             inputs = [None if isinstance(atom, jax_internals.Literal) else known.get(atom) for atom in equation.invars]
             called = jax_internals.sub_program(equation)
             if called is not None and len(called[0].invars) == len(inputs):
-                visit(called[0], {variable: place for variable, place in zip(called[0].invars, inputs, strict=True) if place is not None})
+                visit(
+                    called[0],
+                    {
+                        variable: place
+                        for variable, place in zip(called[0].invars, inputs, strict=True)
+                        if place is not None
+                    },
+                )
             if not inputs or inputs[0] is None:
                 continue
             bounds = found[inputs[0]]
@@ -150,14 +159,16 @@ def cuts_of(program: Any, count: int) -> list[dict[int, set[int]]]:
                 for axis, (low, high) in enumerate(limits):
                     bounds.setdefault(axis, set()).update((low, high))
             elif equation.primitive.name == "split":
-                bounds.setdefault(equation.params["axis"], set()).update(int(edge) for edge in np.cumsum(equation.params["sizes"]))
+                bounds.setdefault(equation.params["axis"], set()).update(
+                    int(edge) for edge in np.cumsum(equation.params["sizes"])
+                )
 
     visit(program, {variable: place for place, variable in enumerate(program.invars[:count])})
     return found
 
 
 def labelled(leaf: Leaf, partition: tuple[Keys, ...] | None, first: int, value_of: Any) -> Packed:
-    """A leaf as an array of values, one for each label, numbered from `first`."""
+    """Return a leaf as an array of values, one for each label, numbered from `first`."""
     if partition is None or 0 in leaf.shape:
         return uniform(value_of(first), leaf.shape)
     result = np.zeros(leaf.shape, np.int32)
@@ -167,7 +178,7 @@ def labelled(leaf: Leaf, partition: tuple[Keys, ...] | None, first: int, value_o
 
 
 def block(leaves: Sequence[Leaf], labels: Sequence[Label], chosen: Sequence[int]) -> Block:
-    """The block of some labels; neighbouring slices are written as one."""
+    """Return the block of some labels; neighbouring slices are written as one."""
     by_leaf: dict[int, list[Keys]] = {}
     totals: dict[int, int] = {}
     for label in labels:
@@ -198,7 +209,9 @@ def _merged(keys: list[Keys]) -> list[Keys]:
     result: list[Keys] = []
     for current in keys:
         if result:
-            differing = [axis for axis, (one, other) in enumerate(zip(result[-1], current, strict=True)) if one != other]
+            differing = [
+                axis for axis, (one, other) in enumerate(zip(result[-1], current, strict=True)) if one != other
+            ]
             if len(differing) == 1 and result[-1][differing[0]][1] == current[differing[0]][0]:
                 axis = differing[0]
                 joined = (result[-1][axis][0], current[axis][1])

@@ -2,15 +2,19 @@ r"""Arrays that store one entry along every axis on which all entries agree.
 
 \[ a_{i_1 \dots i_n} = c_{\,j_1 \dots j_n}, \qquad j_k = i_k \text{ or } 0. \]
 
-Most abstract values are equal for all samples and all units of a layer, so the analysis of a wide network over thousands of samples costs as much as
-that of a narrow one over a single sample, and nothing is lost: where entries differ, they are stored.
+Most abstract values are equal for all samples and all units of a layer, so the analysis of a wide network over
+thousands of samples costs as much as that of a narrow one over a single sample, and nothing is lost: where entries
+differ, they are stored.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+
+Axes = Sequence[Any]
+"""Axes or lengths; JAX gives some of them as NumPy integers."""
 
 
 class Packed(NamedTuple):
@@ -20,17 +24,17 @@ class Packed(NamedTuple):
     shape: tuple[int, ...]
 
 
-def uniform(value: Any, shape: Sequence[int], dtype: Any = np.int32) -> Packed:
-    """The array that holds one value everywhere."""
+def uniform(value: Any, shape: Axes, dtype: Any = np.int32) -> Packed:
+    """Return the array that holds one value everywhere."""
     return Packed(np.full((1,) * len(shape), value, dtype), tuple(shape))
 
 
 def full(packed: Packed) -> np.ndarray:
-    """The array written out (a view where entries repeat)."""
+    """Return the array written out (a view where entries repeat)."""
     return np.broadcast_to(packed.core, packed.shape)
 
 
-def pack(core: np.ndarray, shape: Sequence[int] | None = None) -> Packed:
+def pack(core: np.ndarray, shape: Axes | None = None) -> Packed:
     """Store one entry along each axis on which all entries agree."""
     shape = core.shape if shape is None else tuple(shape)
     if 0 in shape:
@@ -45,22 +49,22 @@ def pack(core: np.ndarray, shape: Sequence[int] | None = None) -> Packed:
 
 
 def aligned(packed: Packed, rank: int) -> np.ndarray:
-    """The core, a scalar's with as many axes as `rank`."""
+    """Return the core, a scalar's with as many axes as `rank`."""
     return packed.core if packed.core.ndim == rank else packed.core.reshape((1,) * rank)
 
 
-def elementwise(function: Callable[..., np.ndarray], shape: Sequence[int], *operands: Packed) -> Packed:
+def elementwise(function: Callable[..., np.ndarray], shape: Axes, *operands: Packed) -> Packed:
     """Apply a function entry by entry."""
     return Packed(np.asarray(function(*(aligned(operand, len(shape)) for operand in operands))), tuple(shape))
 
 
-def expanded(packed: Packed, axes: Sequence[int]) -> np.ndarray:
-    """The core with the named axes written out."""
+def expanded(packed: Packed, axes: Axes) -> np.ndarray:
+    """Return the core with the named axes written out."""
     shape = [packed.shape[axis] if axis in axes else length for axis, length in enumerate(packed.core.shape)]
     return np.broadcast_to(packed.core, shape)
 
 
-def broadcast(packed: Packed, shape: Sequence[int], dimensions: Sequence[int]) -> Packed:
+def broadcast(packed: Packed, shape: Axes, dimensions: Iterable[Any]) -> Packed:
     """`lax.broadcast_in_dim`."""
     lengths = [1] * len(shape)
     for source, target in enumerate(dimensions):
@@ -68,7 +72,7 @@ def broadcast(packed: Packed, shape: Sequence[int], dimensions: Sequence[int]) -
     return Packed(packed.core.reshape(lengths), tuple(shape))
 
 
-def reshape(packed: Packed, shape: Sequence[int]) -> Packed:
+def reshape(packed: Packed, shape: Axes) -> Packed:
     """`lax.reshape`; groups of axes that are uniform stay so."""
     shape = tuple(shape)
     if packed.core.size <= 1 or 0 in shape:
@@ -88,7 +92,7 @@ def reshape(packed: Packed, shape: Sequence[int]) -> Packed:
 
 
 def _groups(old: tuple[int, ...], new: tuple[int, ...]) -> list[tuple[list[int], list[int]]]:
-    """The finest pairing of consecutive axes of equal total length."""
+    """Return the finest pairing of consecutive axes of equal total length."""
     groups, i, j = [], 0, 0
     while i < len(old) or j < len(new):
         left = [i] if i < len(old) else []
@@ -105,19 +109,19 @@ def _groups(old: tuple[int, ...], new: tuple[int, ...]) -> list[tuple[list[int],
     return groups
 
 
-def transpose(packed: Packed, permutation: Sequence[int]) -> Packed:
+def transpose(packed: Packed, permutation: Axes) -> Packed:
     """`lax.transpose`."""
     return Packed(packed.core.transpose(permutation), tuple(packed.shape[axis] for axis in permutation))
 
 
-def squeeze(packed: Packed, axes: Sequence[int]) -> Packed:
+def squeeze(packed: Packed, axes: Axes) -> Packed:
     """`lax.squeeze`."""
     shape = tuple(length for axis, length in enumerate(packed.shape) if axis not in axes)
     lengths = [length for axis, length in enumerate(packed.core.shape) if axis not in axes]
     return Packed(packed.core.reshape(lengths), shape)
 
 
-def cut(packed: Packed, starts: Sequence[int], limits: Sequence[int], strides: Sequence[int] | None = None) -> Packed:
+def cut(packed: Packed, starts: Axes, limits: Axes, strides: Axes | None = None) -> Packed:
     """`lax.slice`."""
     strides = [1] * len(starts) if strides is None else strides
     shape = tuple(len(range(*triple)) for triple in zip(starts, limits, strides, strict=True))
@@ -128,12 +132,12 @@ def cut(packed: Packed, starts: Sequence[int], limits: Sequence[int], strides: S
     return pack(packed.core[keys], shape)
 
 
-def reverse(packed: Packed, axes: Sequence[int]) -> Packed:
+def reverse(packed: Packed, axes: Axes) -> Packed:
     """`lax.rev`."""
     return Packed(np.flip(packed.core, tuple(axes)) if axes else packed.core, packed.shape)
 
 
-def pad(packed: Packed, value: Any, configuration: Sequence[tuple[int, int, int]], shape: Sequence[int]) -> Packed:
+def pad(packed: Packed, value: Any, configuration: Sequence[tuple[int, int, int]], shape: Axes) -> Packed:
     """`lax.pad`, with negative and interior padding."""
     axes = [axis for axis, entry in enumerate(configuration) if tuple(entry) != (0, 0, 0)]
     if packed.core.size == 1 and packed.core.reshape(()) == value:
@@ -169,11 +173,16 @@ def concatenate(operands: Sequence[Packed], axis: int) -> Packed:
     return pack(np.concatenate(cores, axis), shape)
 
 
-def stack(operands: Sequence[Packed]) -> Packed:
-    """Join along a new leading axis."""
-    return concatenate([Packed(operand.core[None], (1, *operand.shape)) for operand in operands], 0)
+def stack(operands: Sequence[Packed], axis: int = 0) -> Packed:
+    """Join along a new axis."""
+
+    def lifted(operand: Packed) -> Packed:
+        shape = (*operand.shape[:axis], 1, *operand.shape[axis:])
+        return Packed(np.expand_dims(operand.core, axis), shape)
+
+    return concatenate([lifted(operand) for operand in operands], axis)
 
 
 def entry(packed: Packed, index: int) -> Packed:
-    """The part at `index` along the leading axis."""
-    return Packed(packed.core[index if packed.core.shape[0] > 1 else 0], packed.shape[1:])
+    """Return the part at `index` along the leading axis."""
+    return Packed(np.asarray(packed.core[index if packed.core.shape[0] > 1 else 0]), packed.shape[1:])

@@ -1,11 +1,14 @@
 r"""Which labels may be solved for together.
 
-A *conflict* joins two labels that some term multiplies with one another. A set without conflicts is jointly affine, so the largest such set is a
-maximum-weight independent set of the conflict graph, and a partition into such sets is a colouring:
+A *conflict* joins two labels that some term multiplies with one another. A set without conflicts is jointly affine, so
+the largest such set is a maximum-weight independent set of the conflict graph, and a partition into such sets is a
+colouring:
 
-\[ \max_{S} \sum_{g \in S} w_g \ \text{ s.t. no edge within } S, \qquad \min k : \ \text{labels} = S_1 \cup \dots \cup S_k. \]
+\[ \max_{S} \sum_{g \in S} w_g \ \text{ s.t. no edge within } S,
+\qquad \min k : \ \text{labels} = S_1 \cup \dots \cup S_k. \]
 
-Labels with the same conflicts are taken as one. Graphs up to some forty such groups are solved exactly, larger ones greedily.
+Labels with the same conflicts are taken as one. Graphs up to some forty such groups are solved exactly, larger ones
+greedily.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -17,7 +20,7 @@ _STEPS = 50_000
 
 
 def maximum_weight_set(weights: Sequence[int], conflicts: Sequence[set[int]]) -> list[int]:
-    """The independent set of largest weight: exact for small graphs, greedy above."""
+    """Return the independent set of largest weight: exact for small graphs, greedy above."""
     groups = _twins(weights, conflicts)
     heads = list(groups)
     place = {head: number for number, head in enumerate(heads)}
@@ -25,7 +28,9 @@ def maximum_weight_set(weights: Sequence[int], conflicts: Sequence[set[int]]) ->
     edges = [{place[other] for other in conflicts[head] if other in place} for head in heads]
     chosen: list[int] = []
     for part in _components(edges):
-        chosen.extend(_branch_and_bound(part, totals, edges) if len(part) <= _EXACT_VERTICES else _greedy_set(part, totals, edges))
+        chosen.extend(
+            _branch_and_bound(part, totals, edges) if len(part) <= _EXACT_VERTICES else _greedy_set(part, totals, edges)
+        )
     return sorted(member for number in chosen for member in groups[heads[number]])
 
 
@@ -58,7 +63,10 @@ def _components(edges: Sequence[set[int]]) -> list[list[int]]:
 def _greedy_set(part: Sequence[int], weights: Sequence[int], edges: Sequence[set[int]]) -> list[int]:
     left, chosen = set(part), []
     while left:
-        best = max(sorted(left), key=lambda vertex: weights[vertex] / (1 + sum(weights[other] for other in edges[vertex] & left)))
+        best = max(
+            sorted(left),
+            key=lambda vertex: weights[vertex] / (1 + sum(weights[other] for other in edges[vertex] & left)),
+        )
         chosen.append(best)
         left -= edges[best] | {best}
     return chosen
@@ -88,7 +96,7 @@ def _branch_and_bound(part: Sequence[int], weights: Sequence[int], edges: Sequen
 
 
 def colouring(weights: Sequence[int], conflicts: Sequence[set[int]]) -> list[list[int]]:
-    """A partition into independent sets, as few as can be found: exact for small graphs, by saturation above."""
+    """Return a partition into independent sets, as few as can be found: exact for small graphs, by saturation above."""
     groups = _twins(weights, conflicts)
     heads = list(groups)
     place = {head: number for number, head in enumerate(heads)}
@@ -112,7 +120,9 @@ def _saturation(edges: Sequence[set[int]]) -> list[int]:
     colours = [-1] * len(edges)
     for _ in edges:
         free = [vertex for vertex in range(len(edges)) if colours[vertex] < 0]
-        vertex = max(free, key=lambda one: (len({colours[other] for other in edges[one]} - {-1}), len(edges[one]), -one))
+        vertex = max(
+            free, key=lambda one: (len({colours[other] for other in edges[one]} - {-1}), len(edges[one]), -one)
+        )
         seen = {colours[other] for other in edges[vertex]}
         colours[vertex] = next(colour for colour in range(len(edges)) if colour not in seen)
     return colours
@@ -137,7 +147,7 @@ def _coloured(edges: Sequence[set[int]], count: int) -> list[int] | None:
 
 
 def partition(count: int, allowed: Callable[[Sequence[int]], bool]) -> list[list[int]] | None:
-    """As few sets as can be found, each `allowed` (as every part of an allowed set is); None if some label is not allowed even alone.
+    """Return few sets, each `allowed` (as every part of an allowed set is); None if a label is not allowed even alone.
 
     Exact for few labels, first fit above.
     """

@@ -1,21 +1,21 @@
 r"""How parameters enter a value: an algebra of terms.
 
-A value is a finite sum of *terms*; a term says, for each label (a leaf or a slice of one) and for all labels together, in which class of functions
-it lies. The classes form a chain, each closed under sums and products:
+A value is a finite sum of *terms*; a term says, for each label (a leaf or a slice of one) and for all labels together,
+in which class of functions it lies. The classes form a chain, each closed under sums and products:
 
 \[
-\underbrace{\mathbb R[\theta]_{\le d}}_{\text{polynomial}} \subset \underbrace{\mathbb R[\theta, e^{\ell(\theta)}]}_{\text{exponential}}
-\subset \underbrace{\operatorname{Frac} \mathbb R[\theta, e^{\ell(\theta)}]}_{\text{rational}}
-\subset \underbrace{\operatorname{Frac} \mathbb R[\theta, e^{p(\theta)}]}_{\text{reparametrisable}} \subset \text{open},
-\]
+\underbrace{\mathbb R[\theta]_{\le d}}_{\text{polynomial}} \subset \underbrace{\mathbb R[\theta,
+e^{\ell(\theta)}]}_{\text{exponential}} \subset \underbrace{\operatorname{Frac} \mathbb R[\theta,
+e^{\ell(\theta)}]}_{\text{rational}} \subset \underbrace{\operatorname{Frac} \mathbb R[\theta,
+e^{p(\theta)}]}_{\text{reparametrisable}} \subset \text{open}, \]
 
-with linear forms l and polynomials p, over the complex numbers where sines and cosines need it. A label's class holds the other labels fixed. Degrees
-are upper bounds, so a term covers every term below it and a set of terms keeps only its maximal ones. Values are interned: a set of terms is an
-integer, and every operation is remembered.
+with linear forms l and polynomials p, over the complex numbers where sines and cosines need it. A label's class holds
+the other labels fixed. Degrees are upper bounds, so a term covers every term below it and a set of terms keeps only its
+maximal ones.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
 
 POLYNOMIAL, EXPONENTIAL, RATIONAL, REPARAMETRISABLE, OPEN = range(5)
 FAMILIES = ("polynomial", "exponential", "rational", "open", "open")
@@ -23,10 +23,6 @@ FAMILIES = ("polynomial", "exponential", "rational", "open", "open")
 ENTIRE, QUOTIENT, RECIPROCAL, OPAQUE = "entire", "quotient", "reciprocal", "opaque"
 """Classes of functions: exp, sin, cosh; tanh, logistic, tan; 1/x; everything else."""
 
-ZERO, ONE = 0, 1
-"""The value that is known to vanish, and a value that depends on no parameter."""
-
-MAXIMUM_TERMS = 64
 MAXIMUM_CAUSES = 4
 
 
@@ -63,7 +59,7 @@ class Term(NamedTuple):
 
 
 def bits(mask: int) -> Iterator[int]:
-    """The places of the bits that are set."""
+    """Return the places of the bits that are set."""
     while mask:
         low = mask & -mask
         yield low.bit_length() - 1
@@ -76,7 +72,7 @@ UNIT = Term(CONSTANT, ())
 
 
 def join(left: Level, right: Level) -> Level:
-    """The smallest class that holds both."""
+    """Return the smallest class that holds both."""
     if left.kind != right.kind:
         return left if left.kind > right.kind else right
     if left.kind == POLYNOMIAL:
@@ -87,7 +83,7 @@ def join(left: Level, right: Level) -> Level:
 
 
 def times(left: Level, right: Level) -> Level:
-    """The class of products."""
+    """Return the class of products."""
     if left.kind == right.kind == POLYNOMIAL:
         return Level(POLYNOMIAL, left.degree + right.degree)
     return join(left, right)
@@ -99,7 +95,7 @@ def below(left: Level, right: Level) -> bool:
 
 
 def compose(function: str, level: Level, cause: int) -> Level:
-    """The class of `function(u)` for u in `level`."""
+    """Return the class of `function(u)` for u in `level`."""
     kind = level.kind
     if kind == POLYNOMIAL and level.degree == 0:
         return level
@@ -115,7 +111,7 @@ def compose(function: str, level: Level, cause: int) -> Level:
 
 
 def merge(terms: Iterable[Term]) -> Term:
-    """The smallest single term above all `terms`."""
+    """Return the smallest single term above all `terms`."""
     joint = CONSTANT
     groups: Groups = ()
     for term in terms:
@@ -125,7 +121,7 @@ def merge(terms: Iterable[Term]) -> Term:
 
 
 def product(one: Term, other: Term) -> Term:
-    """The term of products."""
+    """Return the term of products."""
     return Term(times(one.joint, other.joint), _combined(one.groups, other.groups, times))
 
 
@@ -153,7 +149,7 @@ def _combined(left: Groups, right: Groups, combine: Callable[[Level, Level], Lev
 
 
 def degree_within(term: Term, labels: Iterable[int]) -> int | None:
-    """A bound on the degree of a term in a set of labels together, the others fixed; None if it is no polynomial there."""
+    """Bound a term's degree in some labels together, the others fixed; None if it is no polynomial there."""
     wanted = 0
     for label in labels:
         wanted |= 1 << label
@@ -166,129 +162,8 @@ def degree_within(term: Term, labels: Iterable[int]) -> int | None:
     return min(total, term.joint.degree) if term.joint.kind == POLYNOMIAL else total
 
 
-class Exhausted(Exception):
-    """The algebra was given a budget of work and has spent it."""
-
-
-class Algebra:
-    """Interned sets of terms with remembered operations; sets are integers, `ZERO` and `ONE` among them."""
-
-    def __init__(self, budget: int | None = None) -> None:
-        self.budget = budget
-        self.work = 0
-        self.sets: list[tuple[Term, ...]] = []
-        self._index: dict[frozenset[Term], int] = {}
-        self._sums: dict[tuple[int, int], int] = {}
-        self._products: dict[tuple[int, int], int] = {}
-        self._unions: dict[frozenset[int], int] = {}
-        self._applied: dict[tuple[str, int, int], int] = {}
-        self._intern(())
-        self._intern((UNIT,))
-
-    def __len__(self) -> int:
-        return len(self.sets)
-
-    def _intern(self, terms: Iterable[Term]) -> int:
-        key = frozenset(terms)
-        number = self._index.get(key)
-        if number is None:
-            number = len(self.sets)
-            self._index[key] = number
-            self.sets.append(tuple(sorted(key)))
-        return number
-
-    def _reduced(self, terms: set[Term]) -> int:
-        """Intern the maximal terms; above the cap, terms merge upwards."""
-        self.work += len(terms)
-        if self.budget is not None and self.work > self.budget:
-            raise Exhausted
-        if len(terms) > 4 * MAXIMUM_TERMS:
-            terms = _merged_by_support(terms)
-        maximal = maximal_terms(terms) if len(terms) <= 4 * MAXIMUM_TERMS else [merge(terms)]
-        if len(maximal) > MAXIMUM_TERMS:
-            linear = [term for term in maximal if term.joint.kind == POLYNOMIAL and term.joint.degree <= 1]
-            others = [term for term in maximal if not (term.joint.kind == POLYNOMIAL and term.joint.degree <= 1)]
-            maximal = ([merge(linear)] if linear else []) + others
-            if len(maximal) > MAXIMUM_TERMS:
-                maximal = [merge(maximal)]
-        return self._intern(maximal)
-
-    def label(self, label: int) -> int:
-        """The value of a parameter itself."""
-        one = Level(POLYNOMIAL, 1)
-        return self._intern((Term(one, ((one, 1 << label),)),))
-
-    def union(self, values: Iterable[int]) -> int:
-        """The value of a sum, or of any one of several alternatives."""
-        key = frozenset(values)
-        if len(key) <= 2:
-            ordered = tuple(sorted(key))
-            return ZERO if not ordered else ordered[0] if len(ordered) == 1 else self.add(*ordered)
-        result = self._unions.get(key)
-        if result is None:
-            result = self._reduced({term for value in key for term in self.sets[value]})
-            self._unions[key] = result
-        return result
-
-    def add(self, left: int, right: int) -> int:
-        """The value of `left + right`, and of a choice between the two."""
-        if left == right or right == ZERO:
-            return left
-        if left == ZERO:
-            return right
-        key = (left, right) if left < right else (right, left)
-        result = self._sums.get(key)
-        if result is None:
-            result = self._reduced(set(self.sets[left]) | set(self.sets[right]))
-            self._sums[key] = result
-        return result
-
-    def multiply(self, left: int, right: int) -> int:
-        """The value of `left * right`."""
-        if left == ZERO or right == ZERO:
-            return ZERO
-        if left == ONE:
-            return right
-        if right == ONE:
-            return left
-        key = (left, right) if left < right else (right, left)
-        result = self._products.get(key)
-        if result is None:
-            result = self._reduced({product(one, other) for one in self.sets[left] for other in self.sets[right]})
-            self._products[key] = result
-        return result
-
-    def power(self, base: int, exponent: int) -> int:
-        """The value of `base ** exponent` for a whole exponent that is not negative."""
-        if exponent == 0:
-            return ONE
-        result, square = None, base
-        while True:
-            if exponent & 1:
-                result = square if result is None else self.multiply(result, square)
-            exponent >>= 1
-            if not exponent:
-                return result if result is not None else ONE
-            square = self.multiply(square, square)
-
-    def apply(self, function: str, value: int, cause: int) -> int:
-        """The value of a function of one of the classes `ENTIRE`, `QUOTIENT`, `RECIPROCAL`, `OPAQUE`."""
-        if value <= ONE:
-            return ONE
-        key = (function, value, cause)
-        result = self._applied.get(key)
-        if result is None:
-            whole = merge(self.sets[value])
-            groups: dict[Level, int] = {}
-            for level, mask in whole.groups:
-                lifted = compose(function, level, cause)
-                groups[lifted] = groups.get(lifted, 0) | mask
-            result = self._intern((Term(compose(function, whole.joint, cause), tuple(sorted(groups.items()))),))
-            self._applied[key] = result
-        return result
-
-
-def _merged_by_support(terms: set[Term]) -> set[Term]:
+def merged_by_support(terms: set[Term]) -> set[Term]:
+    """Merge the terms that depend on the same labels."""
     groups: dict[int, list[Term]] = {}
     for term in terms:
         groups.setdefault(term.mask, []).append(term)
@@ -311,16 +186,17 @@ def _covers(upper: Term, lower: Term) -> bool:
 def maximal_terms(terms: set[Term]) -> list[Term]:
     """Drop each term that another covers, keeping the causes of equals.
 
-    Terms of the same signature cannot cover one another unless they are equal but for their causes, so only different signatures are compared.
+    Terms of the same signature cannot cover one another unless they are equal but for their causes, so only different
+    signatures are compared.
     """
     if len(terms) <= 1:
         return list(terms)
-    equal: dict[Hashable, Term] = {}
+    equal: dict[tuple[Any, Any], Term] = {}
     for term in terms:
         same = (term.joint[:2], _bare(term))
         equal[same] = merge((equal[same], term)) if same in equal else term
-    buckets: dict[tuple[tuple[int, int], ...], list[Term]] = {}
-    for (joint, bare), term in equal.items():  # pyright: ignore[reportGeneralTypeIssues]
+    buckets: dict[tuple[Any, ...], list[Term]] = {}
+    for (joint, bare), term in equal.items():
         counts = sorted(((kind, degree, mask.bit_count()) for (kind, degree), mask in bare), reverse=True)
         buckets.setdefault((joint, *counts), []).append(term)
     if len(buckets) == 1:
@@ -338,7 +214,7 @@ def maximal_terms(terms: set[Term]) -> list[Term]:
 
 
 def _bare(term: Term) -> tuple[tuple[tuple[int, int], int], ...]:
-    """The groups without causes."""
+    """Return the groups without causes."""
     found: dict[tuple[int, int], int] = {}
     for level, mask in term.groups:
         key = (level.kind, level.degree)

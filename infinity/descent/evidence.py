@@ -58,7 +58,7 @@ class BlockPenalty(eqx.Module):
             S = S.at[places[:, :, None], places[:, None, :]].set(family.blocks(lam))
         return S
 
-    def _by_strength(self, parts: list[Float[Array, "K T"]]) -> Float[Array, " C"]:
+    def _by_strength(self, parts: list[Array]) -> Float[Array, " C"]:
         total = jnp.zeros((self.strengths,), parts[0].dtype)
         for family, part in zip(self.families, parts, strict=True):
             total = total.at[family.group].add(part)

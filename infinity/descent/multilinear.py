@@ -25,7 +25,7 @@ def block_sweeps(
     ledger: Ledger,
     *,
     max_sweeps: int,
-    slow: float = 0.9,
+    slow: float = 0.5,
 ) -> tuple[Float[Array, " P"], Ledger]:
     """Sweep over the blocks while a sweep lowers the loss below `slow` times its last value.
 

@@ -46,21 +46,45 @@ def warn_single_precision() -> None:
     )
 
 
+class Structure:
+    """A certificate with the plan made from it, equal to any other that says the same: a program traced twice has one structure."""
+
+    def __init__(self, certificate: Certificate, plan: Plan):
+        self.certificate, self.plan = certificate, plan
+        positions = [plan.linear.tolist(), *(block.tolist() for block in plan.blocks)]
+        self._key = (plan.strategy, str(certificate), str(positions))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Structure) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+
 class DescentState(eqx.Module):
     """State between outer steps.
 
-    **Fields:** `certificate` and `plan` (static), `ledger`, `loss`, `stationarity`, `converged`, `stalled` (an outer step that brought nothing), and
-    `trusted`, false where a numerical check contradicted the certificate.
+    **Fields:** `structure` (static), with the properties `certificate` and `plan`; `ledger`, `loss`, `stationarity`, `converged`, `stalled` (an outer step that
+    brought nothing), and `trusted`, false where a numerical check contradicted the certificate.
     """
 
-    certificate: Certificate = eqx.field(static=True)
-    plan: Plan = eqx.field(static=True)
+    structure: Structure = eqx.field(static=True)
     ledger: Ledger
     loss: Float[Array, ""]
     stationarity: Float[Array, ""]
     converged: Bool[Array, ""]
     stalled: Bool[Array, ""]
     trusted: Bool[Array, ""]
+
+    @property
+    def certificate(self) -> Certificate:
+        """How the parameters enter."""
+        return self.structure.certificate
+
+    @property
+    def plan(self) -> Plan:
+        """What an outer step does."""
+        return self.structure.plan
 
 
 class InfiniteDescent(optx.AbstractLeastSquaresSolver):
@@ -133,9 +157,8 @@ class InfiniteDescent(optx.AbstractLeastSquaresSolver):
         length = (1 if is_loss else 2) * self.max_iterations + MAX_SWEEPS + 20 + (0 if is_loss else FINISH_ITERATIONS)
         infinite = jnp.asarray(jnp.inf, theta.dtype)
         false = jnp.array(False)
-        return DescentState(
-            certificate, plan, Ledger.empty(length, theta.dtype), infinite, infinite, false, false, trusted
-        )
+        structure = Structure(certificate, plan)
+        return DescentState(structure, Ledger.empty(length, theta.dtype), infinite, infinite, false, false, trusted)
 
     def step(self, fn, y, args, options, state, tags):
         """One outer step: the direct solve by the plan."""
@@ -149,8 +172,7 @@ class InfiniteDescent(optx.AbstractLeastSquaresSolver):
         ledger = outer.ledger.after(state.ledger)
         progress = outer.loss < outer.start_loss * (1 - self.rtol)
         new = DescentState(
-            state.certificate,
-            state.plan,
+            state.structure,
             ledger,
             outer.loss,
             outer.stationarity,

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, Int, PyTree
 
 Rows = Callable[[Float[Array, " P"], PyTree], tuple[Float[Array, " k"], Float[Array, "k P"], Float[Array, " k"]]]
 Residuals = Callable[[Float[Array, " P"], PyTree], tuple[Float[Array, " k"], Float[Array, " k"]]]
@@ -45,45 +45,54 @@ def chunked(arrays: PyTree, weights: Float[Array, " N"], size: int) -> tuple[PyT
     return jax.tree.map(cut, arrays), padded.reshape(chunks, size)
 
 
-def accumulate(rows: Rows, theta: Float[Array, " P"], chunks: PyTree) -> Normal:
+def accumulate(rows: Rows, theta: Float[Array, " P"], chunks: PyTree, count: Int[Array, ""]) -> Normal:
     """Gram matrix, gradient and loss at `theta`, chunk by chunk.
 
-    **Arguments:** `rows` gives the residuals `(k,)`, their Jacobian `(k, P)` and the weights `(k,)` of a chunk; `chunks` is a pytree with a leading axis of chunks.
+    **Arguments:** `rows` gives the residuals `(k,)`, their Jacobian `(k, P)` and the weights `(k,)` of a chunk; `chunks` is a pytree with a leading axis of
+    chunks, of which the first `count` are used: one compiled program serves a part of the samples and all of them.
     """
     P = theta.shape[0]
 
-    def add(total: Normal, chunk) -> tuple[Normal, None]:
+    def add(chunk, total: Normal) -> Normal:
         r, J, w = rows(theta, chunk)
         weighted = w[:, None] * J
         loss = 0.5 * jnp.sum(w * r * r)
-        return Normal(total.gram + weighted.T @ J, total.gradient + weighted.T @ r, total.loss + loss), None
+        return Normal(total.gram + weighted.T @ J, total.gradient + weighted.T @ r, total.loss + loss)
 
     zero = Normal(jnp.zeros((P, P), theta.dtype), jnp.zeros((P,), theta.dtype), jnp.zeros((), theta.dtype))
-    return jax.lax.scan(add, zero, chunks)[0]
+    return _over(chunks, count, add, zero)
 
 
-def accumulate_gradient(residuals: Residuals, theta: Float[Array, " P"], chunks: PyTree) -> tuple[Float[Array, " P"], Float[Array, ""]]:
+def accumulate_gradient(
+    residuals: Residuals, theta: Float[Array, " P"], chunks: PyTree, count: Int[Array, ""]
+) -> tuple[Float[Array, " P"], Float[Array, ""]]:
     """Gradient and loss at `theta` without the Gram matrix: one pass over the samples in `O(P)` memory.
 
-    **Arguments:** `residuals` gives the residuals `(k,)` and weights `(k,)` of a chunk.
+    **Arguments:** `residuals` gives the residuals `(k,)` and weights `(k,)` of a chunk; the others as for `accumulate`.
     """
 
     def chunk_loss(theta, chunk):
         r, w = residuals(theta, chunk)
         return 0.5 * jnp.sum(w * r * r)
 
-    def add(total, chunk):
+    def add(chunk, total):
         loss, gradient = jax.value_and_grad(chunk_loss)(theta, chunk)
-        return (total[0] + gradient, total[1] + loss), None
+        return total[0] + gradient, total[1] + loss
 
-    return jax.lax.scan(add, (jnp.zeros_like(theta), jnp.zeros((), theta.dtype)), chunks)[0]
+    return _over(chunks, count, add, (jnp.zeros_like(theta), jnp.zeros((), theta.dtype)))
 
 
-def accumulate_loss(residuals: Residuals, theta: Float[Array, " P"], chunks: PyTree) -> Float[Array, ""]:
+def accumulate_loss(residuals: Residuals, theta: Float[Array, " P"], chunks: PyTree, count: Int[Array, ""]) -> Float[Array, ""]:
     """The weighted sum of squares over two at `theta`."""
 
-    def add(total, chunk):
+    def add(chunk, total):
         r, w = residuals(theta, chunk)
-        return total + 0.5 * jnp.sum(w * r * r), None
+        return total + 0.5 * jnp.sum(w * r * r)
 
-    return jax.lax.scan(add, jnp.zeros((), theta.dtype), chunks)[0]
+    return _over(chunks, count, add, jnp.zeros((), theta.dtype))
+
+
+def _over(chunks: PyTree, count: Int[Array, ""], add: Callable, total):
+    """Fold `add(chunk, total)` over the first chunks."""
+    take = lambda at: jax.tree.map(lambda array: jax.lax.dynamic_index_in_dim(array, at, keepdims=False), chunks)
+    return jax.lax.fori_loop(0, count, lambda at, total: add(take(at), total), total)

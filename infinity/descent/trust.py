@@ -40,7 +40,7 @@ class Trust(eqx.Module):
 class Outcome(eqx.Module):
     """Where the iteration ended, and the tests of stationarity there.
 
-    **Fields:** `flatness` is `max_j |J_j . r| / (|J_j| |r|)`, the cosine between the residual and the nearest column; `offset` is `|J p| / |r|` for
+    **Fields:** `flatness` is `max_j |J_j . r| / (|J_j| |r|)`, the cosine between the residual and the nearest column (`|r|` not below `sqrt(eps)` of its first value); `offset` is `|J p| / |r|` for
     the Gauss-Newton step `p` (the relative offset of Bates and Watts); `step` is `|D p| / |D z|`; `converged` says whether one of them is below tolerance.
     """
 
@@ -52,12 +52,13 @@ class Outcome(eqx.Module):
     ledger: Ledger
 
 
-def _linearise(projection: Projection, point: Reduced, D: Float[Array, " q"]) -> Model:
+def _linearise(projection: Projection, point: Reduced, D: Float[Array, " q"], shortest: Float[Array, ""]) -> Model:
     J = projection.jacobian(point)
     norms = column_norms(J)
     D = jnp.maximum(D, jnp.linalg.norm(J, axis=0))
     safe = jnp.where(D > 0, D, 1.0)
-    length = jnp.linalg.norm(point.r)
+    # A residual of pure rounding points anywhere: below the root of the precision its direction does not count in full.
+    length = jnp.maximum(jnp.linalg.norm(point.r), shortest)
     cosines = jnp.abs(J.T @ point.r) / (norms * jnp.where(length > 0, length, 1.0))
     return Model(Damped(J, point.r, safe), jnp.max(cosines, initial=0.0))
 
@@ -70,7 +71,7 @@ def levenberg_marquardt(
     rtol: float,
     atol: float,
     max_iterations: int,
-    damping: float,
+    damping: float | Float[Array, ""],
 ) -> Outcome:
     """Minimise the reduced problem from `start`.
 
@@ -83,7 +84,8 @@ def levenberg_marquardt(
     eps = jnp.finfo(dtype).eps
     reference = jnp.sqrt(2 * start.loss)
     floor = 0.5 * (eps * reference) ** 2 + 0.5 * atol**2
-    first = _linearise(projection, start, jnp.zeros_like(start.z))
+    shortest = jnp.sqrt(eps) * reference
+    first = _linearise(projection, start, jnp.zeros_like(start.z), shortest)
     state = Trust(
         start,
         first,
@@ -105,7 +107,7 @@ def levenberg_marquardt(
         accept = jnp.isfinite(trial.loss) & (drop > 0) & (gain > 1e-4)
         point, model = jax.lax.cond(
             accept,
-            lambda: (trial, _linearise(projection, trial, state.model.damped.D)),
+            lambda: (trial, _linearise(projection, trial, state.model.damped.D, shortest)),
             lambda: (state.point, state.model),
         )
         shrink = jnp.maximum(1 / 3, 1 - (2 * gain - 1) ** 3)
@@ -120,10 +122,10 @@ def levenberg_marquardt(
         return Trust(point, model, mu.astype(dtype), growth.astype(dtype), done, state.count + 1, ledger)
 
     state = jax.lax.while_loop(lambda s: ~s.done & (s.count < max_iterations), body, state)
-    return _finish(projection, state, rtol=rtol, floor=floor, scaled=scaled)
+    return _finish(projection, state, rtol=rtol, floor=floor, shortest=shortest, scaled=scaled)
 
 
-def _finish(projection: Projection, state: Trust, *, rtol, floor, scaled) -> Outcome:
+def _finish(projection: Projection, state: Trust, *, rtol, floor, shortest, scaled) -> Outcome:
     """Undamped Gauss-Newton steps while they shrink and do not raise the loss beyond rounding."""
     dtype = state.point.r.dtype
     eps = jnp.finfo(dtype).eps
@@ -139,7 +141,7 @@ def _finish(projection: Projection, state: Trust, *, rtol, floor, scaled) -> Out
         trial = projection.polish(projection.reduce(point.z + p))
         accept = jnp.isfinite(trial.loss) & (trial.loss <= point.loss * (1 + 100 * eps))
         new_point, new_model = jax.lax.cond(
-            accept, lambda: (trial, _linearise(projection, trial, model.damped.D)), lambda: (point, model)
+            accept, lambda: (trial, _linearise(projection, trial, model.damped.D, shortest)), lambda: (point, model)
         )
         new_p, new_offset, new_step = measure(new_point, new_model)
         go_on = accept & (new_step < 0.5 * step) & (new_step > eps)

@@ -30,6 +30,8 @@ FIRST_STAGE = 6
 GRAM_STAGE = 12
 FIRST_ITERATIONS = 60
 LAST_ITERATIONS = 30
+# The iteration ends after so many steps in a row that change little.
+CALM_STEPS = 4
 
 
 class Data(NamedTuple):
@@ -119,18 +121,18 @@ def _residuals(model: AbstractSeparable, theta, chunk: Data):
 
 
 @eqx.filter_jit
-def _linearise(model: AbstractSeparable, data: Data) -> Normal:
-    return accumulate(lambda theta, chunk: _rows(model, theta, chunk), flatten(model), data)
+def _linearise(model: AbstractSeparable, data: Data, count) -> Normal:
+    return accumulate(lambda theta, chunk: _rows(model, theta, chunk), flatten(model), data, count)
 
 
 @eqx.filter_jit
-def _gradient(model: AbstractSeparable, data: Data):
-    return accumulate_gradient(lambda theta, chunk: _residuals(model, theta, chunk), flatten(model), data)
+def _gradient(model: AbstractSeparable, data: Data, count):
+    return accumulate_gradient(lambda theta, chunk: _residuals(model, theta, chunk), flatten(model), data, count)
 
 
 @eqx.filter_jit
-def _loss(model: AbstractSeparable, data: Data):
-    return accumulate_loss(lambda theta, chunk: _residuals(model, theta, chunk), flatten(model), data)
+def _loss(model: AbstractSeparable, data: Data, count):
+    return accumulate_loss(lambda theta, chunk: _residuals(model, theta, chunk), flatten(model), data, count)
 
 
 @eqx.filter_jit
@@ -163,20 +165,22 @@ def _stationarity(model: AbstractSeparable, normal: Normal, penalty: BlockPenalt
 
 
 class _Descent:
-    """The iteration on one set of samples; the Gram matrix may come from a part of them, the gradient and the loss from all."""
+    """The iteration on the first samples of the data; the Gram matrix may come from fewer of them than the gradient and the loss."""
 
-    def __init__(self, data: Data, part: Data | None, penalty: BlockPenalty, report: Callable[..., None], counts: dict[str, int]):
-        self.data, self.part, self.penalty, self.report, self.counts = data, part, penalty, report, counts
-        self.samples = float(jnp.sum(data.weights > 0)) * data.y.shape[-1]
-        self.share = 1.0 if part is None else float(jnp.sum(data.weights) / jnp.sum(part.weights))
+    def __init__(self, data: Data, used: int, gram: int, penalty: BlockPenalty, report: Callable[..., None], counts: dict[str, int]):
+        self.data, self.penalty, self.report, self.counts = data, penalty, report, counts
+        # Chunks, and the numbers measured in them.
+        self.used, self.gram = jnp.asarray(used), jnp.asarray(gram)
+        self.samples = float(jnp.sum(data.weights[:used] > 0)) * data.y.shape[-1]
+        self.share = None if gram == used else float(jnp.sum(data.weights[:used]) / jnp.sum(data.weights[:gram]))
 
     def linearise(self, model: AbstractSeparable) -> Normal:
         """Normal equations at a model."""
         self.counts["jacobians"] += 1
-        if self.part is None:
-            return _linearise(model, self.data)
-        gram = _linearise(model, self.part).gram * self.share
-        gradient, loss = _gradient(model, self.data)
+        if self.share is None:
+            return _linearise(model, self.data, self.used)
+        gram = _linearise(model, self.data, self.gram).gram * self.share
+        gradient, loss = _gradient(model, self.data, self.used)
         return Normal(gram, gradient, loss)
 
     def start(self, model: AbstractSeparable, evidence: Evidence, damping: float) -> Stage:
@@ -185,11 +189,11 @@ class _Descent:
         return Stage(model, normal, evidence, float(_objective(model, self.penalty, evidence, normal.loss)), damping)
 
     def run(self, stage: Stage, iterations: int, tolerance: float) -> tuple[Stage, float, bool]:
-        """Iterate until a step promises less than `tolerance` of the objective, three times in a row."""
+        """Iterate until a step promises less than `tolerance` of the objective, `CALM_STEPS` times in a row."""
         growth, calm, accepted, effective = 2.0, 0, 0, float("nan")
         for _ in range(iterations):
-            trial, promised, size = _propose(stage.model, stage.normal, self.penalty, stage.evidence, stage.damping)
-            loss = _loss(trial, self.data)
+            trial, promised, size = _propose(stage.model, stage.normal, self.penalty, stage.evidence, jnp.asarray(stage.damping))
+            loss = _loss(trial, self.data, self.used)
             self.counts["residuals"] += 1
             self.counts["factorisations"] += 1
             self.counts["iterations"] += 1
@@ -201,7 +205,7 @@ class _Descent:
                 damping = max(stage.damping * max(1 / 3, 1 - (2 * gain - 1) ** 3), 1e-12)
                 normal, evidence = self.linearise(trial), stage.evidence
                 if accepted % 2 == 0:
-                    evidence, value = _update(trial, normal, self.penalty, evidence, self.samples)
+                    evidence, value = _update(trial, normal, self.penalty, evidence, jnp.asarray(self.samples))
                     self.counts["factorisations"] += 1
                     effective = float(value)
                 stage = Stage(trial, normal, evidence, float(_objective(trial, self.penalty, evidence, normal.loss)), damping)
@@ -211,7 +215,7 @@ class _Descent:
                 stage, growth = stage._replace(damping=stage.damping * growth), 2 * growth
                 calm = calm + 1 if hoped <= tolerance * stage.objective else calm
             self.report(stage, self.samples, effective)
-            if calm >= 3 or stage.damping > 1e8 or float(size) < 1e-12:
+            if calm >= CALM_STEPS or stage.damping > 1e8 or float(size) < 1e-12:
                 return stage, effective, True
         return stage, effective, False
 
@@ -258,22 +262,19 @@ def fit_separable(
     order = jnp.asarray(np.random.default_rng(seed).permutation(N))
     x, y, weights = x[order], y[order], weights[order]
 
-    def take(number: int) -> Data:
-        (a, b), w = chunked((x[:number], y[:number]), weights[:number], min(CHUNK, max(1, number)))
-        return Data(a, b, w)
-
-    everything, damping = take(N), 1e-2
-    first = FIRST_STAGE * P // y.shape[1]
-    if first < 0.7 * N:
-        descent = _Descent(take(first), None, penalty, reporter("part"), counts)
-        stage, _, _ = descent.run(descent.start(model, evidence, damping), FIRST_ITERATIONS, 10 * tolerance)
-        model, evidence, damping = stage.model, stage.evidence, max(1e-3, min(stage.damping, 1e-2))
-    gram = GRAM_STAGE * P // y.shape[1]
-    part = take(gram) if gram < 0.7 * N else None
-    descent = _Descent(everything, part, penalty, reporter("all"), counts)
-    stage = descent.start(model, evidence, damping)
-    limit = LAST_ITERATIONS if first < 0.7 * N else FIRST_ITERATIONS + LAST_ITERATIONS
-    stage, effective, converged = descent.run(stage, limit, tolerance)
+    size = min(CHUNK, N)
+    (a, b), w = chunked((x, y), weights, size)
+    data, chunks, damping = Data(a, b, w), w.shape[0], 1e-2
+    part = min(chunks, -(-FIRST_STAGE * P // (size * y.shape[1])))
+    gram = min(chunks, -(-GRAM_STAGE * P // (size * y.shape[1])))
+    iterations = FIRST_ITERATIONS + LAST_ITERATIONS
+    if part < 0.7 * chunks:
+        descent = _Descent(data, part, part, penalty, reporter("part"), counts)
+        stage, _, _ = descent.run(descent.start(model, evidence, damping), FIRST_ITERATIONS, 2 * tolerance)
+        model, evidence, damping = stage.model, stage.evidence, min(max(stage.damping, 1e-4), 1e-2)
+        iterations = LAST_ITERATIONS
+    descent = _Descent(data, chunks, gram if gram < 0.7 * chunks else chunks, penalty, reporter("all"), counts)
+    stage, effective, converged = descent.run(descent.start(model, evidence, damping), iterations, tolerance)
     stationarity = float(_stationarity(stage.model, stage.normal, penalty, stage.evidence))
     return DirectFit(stage.model, stage.normal, penalty, stage.evidence, effective, converged, stationarity, history, counts)
 

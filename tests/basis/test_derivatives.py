@@ -10,14 +10,19 @@ from infinity.basis import BSpline
 UNEVEN = np.array([0.0, 0.1, 0.15, 0.5, 0.5, 0.9, 1.0])
 
 
-@pytest.mark.parametrize("degree", range(8))
+@pytest.mark.parametrize("degree", [1, 2, 3, 5])
 def test_recursion_equals_autodiff_everywhere(degree):
-    b = BSpline(breakpoints=UNEVEN, degree=max(degree, 1))
+    b = BSpline(breakpoints=UNEVEN, degree=degree)
     t = jnp.concatenate([jnp.asarray(UNEVEN), jnp.linspace(-0.05, 1.05, 23)])
-    for order in range(min(degree, 4)):
-        by_recursion = jax.vmap(lambda t, order=order: b.derivative(t, order + 1))(t)
-        for mode in (jax.jacfwd, jax.jacrev):
-            by_autodiff = jax.vmap(mode(lambda t, order=order: b.derivative(t, order)))(t)
+    for order in range(min(degree, 3)):
+
+        @jax.jit
+        def both(t, order=order):
+            modes = [jax.vmap(mode(lambda t: b.derivative(t, order)))(t) for mode in (jax.jacfwd, jax.jacrev)]
+            return jax.vmap(lambda t: b.derivative(t, order + 1))(t), modes
+
+        by_recursion, by_autodiffs = both(t)
+        for by_autodiff in by_autodiffs:
             np.testing.assert_allclose(by_autodiff, by_recursion, atol=1e-13 * np.abs(by_recursion).max())
 
 
@@ -33,7 +38,6 @@ def test_recursion_equals_differences():
 @pytest.mark.parametrize("degree", [0, 2, 3])
 def test_orders_above_the_degree_vanish(degree):
     b = BSpline(breakpoints=[0.0, 0.3, 1.0], degree=degree)
-    assert np.all(np.asarray(b.derivative(0.2, degree)) != 0) or degree == 0 or b.size > degree + 1
     assert np.abs(b.derivative(0.2, degree)).max() > 0
     for order in (degree + 1, degree + 4):
         assert np.all(np.asarray(b.derivative(0.2, order)) == 0)
@@ -41,10 +45,10 @@ def test_orders_above_the_degree_vanish(degree):
 
 def test_derivatives_sum_to_zero_and_those_of_polynomials_are_theirs(dtype):
     b = BSpline(domain=(jnp.asarray(0, dtype), jnp.asarray(1, dtype)), elements=5, degree=3)
-    cubic = b.interpolate(lambda t: t**3 - t)
+    cubic = jax.jit(lambda: b.interpolate(lambda t: t**3 - t))()
+    derivatives = jax.jit(lambda t: [b.derivative(t, order) for order in (1, 2, 3)])
     for t in (0.0, 0.2, 0.55, 1.0):
-        for order, exact in ((1, 3 * t**2 - 1), (2, 6 * t), (3, 6.0)):
-            values = b.derivative(t, order)
+        for values, exact in zip(derivatives(jnp.asarray(t, dtype)), (3 * t**2 - 1, 6 * t, 6.0), strict=True):
             assert values.dtype == dtype
             size = float(np.abs(values).max())
             assert abs(float(values.sum())) <= 4 * size * np.finfo(dtype).eps
@@ -60,24 +64,37 @@ def test_gradient_with_respect_to_breakpoints(repeated):
         basis = BSpline(breakpoints=breakpoints, degree=2)
         return basis(0.33) @ coefficients + coefficients @ basis.stiffness() @ coefficients
 
+    value = jax.jit(energy)
     gradient = jax.jit(jax.grad(energy))(b.breakpoints)
     assert np.all(np.isfinite(gradient))
     for i in range(0 if repeated else 5):
         step = jnp.zeros(5).at[i].set(1e-6)
-        difference = (energy(b.breakpoints + step) - energy(b.breakpoints - step)) / 2e-6
+        difference = (value(b.breakpoints + step) - value(b.breakpoints - step)) / 2e-6
         np.testing.assert_allclose(gradient[i], difference, rtol=1e-6)
 
 
-@pytest.mark.parametrize("degree", range(5))
+@pytest.mark.parametrize("degree", [0, 1, 2])
 def test_gradients_are_finite_at_every_special_point(degree, dtype):
     repeated = jnp.asarray([0.0, 0.5, 0.5, 1.0] if degree else [0.0, 0.5, 1.0], dtype)
 
     def total(breakpoints, t):
         b = BSpline(breakpoints=breakpoints, degree=degree)
         weights = jnp.arange(1, b.size + 1, dtype=dtype)
-        projected = b.project(jnp.sin)
-        return b(t) @ weights + b.derivative(t) @ weights + projected @ weights + b.piecewise(weights)(t)
+        return b(t) @ weights + b.derivative(t) @ weights + b.piecewise(weights)(t)
 
-    for t in (-0.5, 0.0, 0.5, 1.0, 1.5):
-        for gradient in jax.grad(total, argnums=(0, 1))(repeated, jnp.asarray(t, dtype)):
-            assert np.all(np.isfinite(gradient))
+    t = jnp.asarray([-0.5, 0.0, 0.5, 1.0, 1.5], dtype)
+    gradients = jax.jit(jax.vmap(jax.grad(total, argnums=(0, 1)), in_axes=(None, 0)))(repeated, t)
+    assert all(np.all(np.isfinite(gradient)) for gradient in gradients)
+
+
+def test_projection_can_be_differentiated_with_respect_to_breakpoints():
+    def total(breakpoints):
+        return jnp.sum(BSpline(breakpoints=breakpoints, degree=1).project(jnp.sin) ** 2)
+
+    value, gradient = jax.jit(total), jax.jit(jax.grad(total))
+    points = jnp.asarray([0.0, 0.3, 0.6, 1.0])
+    for i in range(4):
+        step = jnp.zeros(4).at[i].set(1e-6)
+        difference = (value(points + step) - value(points - step)) / 2e-6
+        np.testing.assert_allclose(gradient(points)[i], difference, rtol=1e-5)
+    assert np.all(np.isfinite(gradient(points.at[2].set(0.3))))  # a cell of length zero

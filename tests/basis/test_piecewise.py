@@ -1,16 +1,20 @@
 """The piecewise-polynomial form is the same spline, and can be differentiated and integrated."""
 
+import math
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.interpolate
 
 from infinity.basis import BSpline, PiecewisePolynomial
 
 MESHES = {
     "equal": np.linspace(-1, 2, 7),
     "wild": np.cumsum([0.0, 1.0, 2.0**-20, 0.5, 2.0**-20, 2.0**-20, 1.0]),
-    "repeated": np.array([0.0, 0.5, 0.5, 0.75, 1.0]),
+    "repeated": np.array([0.0, 0.25, 0.5, 0.5, 0.625, 0.75, 1.0]),
 }
 
 
@@ -22,27 +26,49 @@ def case(mesh, degree, dtype):
     return b, coefficients, jnp.asarray(np.concatenate([edges, cells.ravel()]), dtype)
 
 
+def functions(b, t, order):
+    """Derivatives of all functions at all points by SciPy, in float64."""
+    knots = np.pad(np.asarray(b.breakpoints, np.float64), b.degree, mode="edge")
+    spline = scipy.interpolate.BSpline(knots, np.eye(b.size), b.degree)
+    return spline(np.asarray(t, np.float64), nu=order) if order <= b.degree else np.zeros((t.shape[0], b.size))
+
+
+@eqx.filter_jit
+def forms(b, coefficients, t, orders):
+    """The piecewise form, and for every order its derivatives at all points."""
+    form = b.piecewise(coefficients)
+    by_cell = [jax.vmap(form.derivative(order))(t) for order in orders]
+    return form, by_cell
+
+
 @pytest.mark.parametrize("mesh", MESHES)
-@pytest.mark.parametrize("degree", range(1, 8))
+@pytest.mark.parametrize("degree", [1, 2, 3, 5, 7])
 def test_equals_the_spline_and_its_derivatives(degree, mesh, dtype):
     b, coefficients, t = case(mesh, degree, dtype)
-    form = jax.jit(b.piecewise)(coefficients)
+    form, tables = forms(b, coefficients, t, tuple(range(degree + 2)))
     assert form.coefficients.dtype == dtype
     assert form.coefficients.shape == (2, b.elements, degree + 1)
     assert form.degree == degree
-    for order in range(degree + 2):
-        rows = jax.vmap(lambda t, order=order: b.derivative(t, order))(t)
-        difference = np.abs(jax.vmap(form.derivative(order))(t) - rows @ coefficients.T)
-        scale = np.abs(rows).max(1, keepdims=True) if order <= degree else 1
+    cells = np.asarray(jax.vmap(b.locate)(t))
+    for order, values in enumerate(tables):
+        rows = functions(b, t, order)
+        difference = np.abs(values - rows @ coefficients.T)
+        # The largest value in the point's own cell: the powers of a cell see all of it.
+        scale = np.zeros(b.elements)
+        np.maximum.at(scale, cells, np.abs(rows).max(1))
+        scale = scale[cells][:, None]
         # Powers of a variable in [-1, 1] lose up to (1 + sqrt 2)^degree roundings.
-        assert np.all(difference <= 3 * 2.5**degree * np.finfo(dtype).eps * scale + 1e-300), order
+        rounding = 3 * 2.5**degree * np.finfo(dtype).eps * scale
+        # In float32 the highest powers of a very short cell underflow: a loss in its highest derivatives alone.
+        half = np.diff(np.asarray(b.breakpoints, np.float64))[cells][:, None] / 2
+        underflow = 100 * np.finfo(dtype).tiny * math.factorial(order) / half**order
+        assert np.all(difference <= rounding + underflow), order
 
 
 def test_values_agree_to_1e_13():
     b, coefficients, t = case("wild", 5, jnp.float64)
-    np.testing.assert_allclose(
-        jax.vmap(b.piecewise(coefficients))(t), jax.vmap(b)(t) @ coefficients.T, atol=1e-13, rtol=1e-13
-    )
+    _, (values,) = forms(b, coefficients, t, (0,))
+    np.testing.assert_allclose(values, functions(b, t, 0) @ coefficients.T, atol=1e-13, rtol=1e-13)
 
 
 def test_piecewise_constants():
@@ -57,19 +83,21 @@ def test_antiderivative_is_continuous_starts_at_zero_and_undoes_the_derivative(m
     b, coefficients, t = case(mesh, 4, jnp.float64)
     form = b.piecewise(coefficients)
     integral = form.antiderivative()
+    evaluate = eqx.filter_jit(lambda f, t: jax.vmap(f)(t))
     low, high = b.domain
     np.testing.assert_allclose(integral(low), 0, atol=1e-16)
     np.testing.assert_allclose(integral(high), coefficients @ b.load(jnp.ones_like), rtol=1e-13)
-    back = jax.vmap(integral.derivative())(t)
-    np.testing.assert_allclose(back, jax.vmap(form)(t), atol=1e-13)
-    for edge in MESHES[mesh][1:-1]:
-        np.testing.assert_allclose(integral(np.nextafter(edge, -9)), integral(edge), atol=1e-14)
+    np.testing.assert_allclose(evaluate(integral.derivative(), t), evaluate(form, t), atol=1e-13)
+    edges = MESHES[mesh][1:-1]
+    before = evaluate(integral, jnp.asarray(np.nextafter(edges, -9)))
+    np.testing.assert_allclose(before, evaluate(integral, jnp.asarray(edges)), atol=1e-14)
 
 
 def test_autodiff_equals_the_derivative_also_at_breakpoints():
     b, coefficients, t = case("repeated", 3, jnp.float64)
     form = b.piecewise(coefficients)
-    np.testing.assert_allclose(jax.vmap(jax.jacfwd(form))(t), jax.vmap(form.derivative())(t), atol=1e-12)
+    automatic, exact = jax.jit(lambda t: (jax.vmap(jax.jacfwd(form))(t), jax.vmap(form.derivative())(t)))(t)
+    np.testing.assert_allclose(automatic, exact, atol=1e-12)
 
 
 def test_continues_outside_like_the_spline():

@@ -202,3 +202,15 @@ def test_optional_parts_that_are_missing_are_named_before_any_work(infinity, tmp
     assert "pip install 'infinity[sklearn]'" in infinity("run", "c.toml").error()
     (tmp_path / "c.toml").write_text("[data]\ndataset = 'sklearn:diabetes'\n")
     assert "pip install 'infinity[sklearn]'" in infinity("run", "c.toml").error()
+
+
+def test_a_number_too_large_for_single_precision(infinity, tmp_path):
+    import jax
+
+    before = jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]
+    (tmp_path / "data.csv").write_text(GOOD.replace("2,2,1", "2,1e300,1"))
+    try:
+        line = infinity("fit", "data.csv", "--target", "y", "--float32").error()
+    finally:
+        jax.config.update("jax_enable_x64", before)
+    assert "row 3, column 'b': 1e+300 is too large for float32" in line

@@ -1,33 +1,34 @@
 """The commands do what they say, and their files hold what they should."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
 
 from infinity.io import load, read_header, read_table, write_table
 
+# The same model of the same rows everywhere, so that JAX compiles it once.
+SMALL = ["--modes", 2, "--elements", 2]
+
 CONFIG = """
 [data]
-generate = "{problem}"
-samples = 60
+file = "data.csv"
+target = "y"
 
 [model]
-modes = 1
+modes = 2
 elements = 2
 
-[fit]
-precision = "{precision}"
-
 [output]
+folder = "{folder}"
 plots = false
 
 [compare]
-peers = ["linear"]
+peers = {peers}
 """
 
 
@@ -70,13 +71,11 @@ def test_predictions_match_the_model_bit_for_bit_whatever_the_column_order(infin
 
 
 def test_a_new_process_predicts_the_same_bits(fitted, tmp_path):
-    for name in ("one.csv", "two.csv"):
-        command = [sys.executable, "-m", "infinity", "predict", "run", "data.csv", "--out", str(tmp_path / name)]
-        done = subprocess.run(command, cwd=fitted, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+    command = [sys.executable, "-m", "infinity", "predict", "run", "data.csv", "--out", str(tmp_path / "out.csv")]
+    done = subprocess.run(command, cwd=fitted, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
     here = np.asarray(load(fitted / "run").predict(read_table(fitted / "data.csv").matrix(["a", "b", "c"])))
-    for name in ("one.csv", "two.csv"):
-        assert read_table(tmp_path / name).columns["y_predicted"].tobytes() == here.reshape(-1).tobytes()
+    assert read_table(tmp_path / "out.csv").columns["y_predicted"].tobytes() == here.reshape(-1).tobytes()
 
 
 def test_predict_reports_errors_when_the_target_is_there_and_rows_outside(infinity, fitted, tmp_path, table):
@@ -129,7 +128,7 @@ def test_several_targets(infinity, tmp_path, table):
 
 
 def test_a_run_replaces_an_older_run_as_a_whole(infinity, fitted, tmp_path):
-    arguments = ["fit", fitted / "data.csv", "-t", "y", "--ignore", "c", "--modes", 1, "--elements", 2, "--out", "run"]
+    arguments = ["fit", fitted / "data.csv", "-t", "y", *SMALL, "--out", "run"]
     assert infinity(*arguments).code == 0
     (tmp_path / "run" / "notes.txt").write_text("left here by hand")
     done = infinity(*arguments, "--no-plots")
@@ -140,8 +139,8 @@ def test_a_run_replaces_an_older_run_as_a_whole(infinity, fitted, tmp_path):
 
 def test_same_seed_same_model(infinity, fitted, tmp_path):
     for name in ("one", "two"):
-        arguments = ["--modes", 2, "--elements", 2, "--out", name, "--no-plots"]
-        assert infinity("fit", fitted / "data.csv", "-t", "y", *arguments).code == 0
+        done = infinity("fit", fitted / "data.csv", "-t", "y", *SMALL, "--out", name, "--no-plots")
+        assert done.code == 0, done.err
     one, two = (load(tmp_path / name) for name in ("one", "two"))
     x = read_table(fitted / "data.csv").matrix(["a", "b", "c"])
     assert np.asarray(one.predict(x)).tobytes() == np.asarray(two.predict(x)).tobytes()
@@ -150,7 +149,7 @@ def test_same_seed_same_model(infinity, fitted, tmp_path):
 def test_without_matplotlib_the_run_goes_on_and_says_so(infinity, fitted, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    done = infinity("fit", fitted / "data.csv", "-t", "y", "--modes", 1, "--elements", 2, "--out", "run")
+    done = infinity("fit", fitted / "data.csv", "-t", "y", *SMALL, "--out", "run")
     assert done.code == 0
     assert "pip install 'infinity[plot]'" in done.out
     assert sorted(entry.name for entry in (tmp_path / "run").iterdir()) == ["model.inf", "result.json"]
@@ -163,46 +162,58 @@ def test_an_interrupted_fit_leaves_nothing(infinity, fitted, tmp_path, monkeypat
         raise KeyboardInterrupt
 
     monkeypatch.setattr(task, "_draw", interrupt)
-    done = infinity("fit", fitted / "data.csv", "-t", "y", "--modes", 1, "--elements", 2, "--out", "run")
+    done = infinity("fit", fitted / "data.csv", "-t", "y", *SMALL, "--out", "run")
     assert done.code == 130
     assert done.err.splitlines() == ["interrupted; no half-written file is left"]
     assert list(tmp_path.iterdir()) == []
 
 
+SLOW = """
+import time
+import infinity.io.table as table
+from infinity.cli import main
+
+class Slow:
+    def writer(self, *arguments, **options):
+        print("writing", flush=True)
+        time.sleep(60)
+
+table.csv = Slow()
+main(["predict", "model.inf", "data.csv"])
+"""
+
+
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
-def test_a_killed_process_leaves_nothing(tmp_path, kind, table):
-    (tmp_path / "slow.py").write_text(
-        "import sys, time\nimport infinity.cli.task as task\nfrom infinity.cli import main\n"
-        "def draw(*arguments):\n    print('drawing', flush=True)\n    time.sleep(60)\n"
-        "task._draw = draw\nmain(['fit', 'data.csv', '-t', 'y', '--modes', '1', '--elements', '2', '--out', 'run'])\n"
-    )
-    write_table(tmp_path / "data.csv", table())
+def test_a_killed_process_leaves_nothing(fitted, tmp_path, kind):
+    (tmp_path / "slow.py").write_text(SLOW)
+    shutil.copy(fitted / "data.csv", tmp_path)
+    shutil.copy(fitted / "run" / "model.inf", tmp_path)
     process = subprocess.Popen(
         [sys.executable, "slow.py"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
-    assert process.stdout.readline() == "drawing\n"
-    time.sleep(0.2)
+    assert process.stdout.readline() == "writing\n"
     process.send_signal(kind)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert errors.splitlines() == ["interrupted; no half-written file is left"]
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["data.csv", "slow.py"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["data.csv", "model.inf", "slow.py"]
 
 
-def test_configured_runs_end_in_one_table(infinity, tmp_path):
-    for problem in ("otl circuit", "piston"):
-        (tmp_path / f"{problem.split()[0]}.toml").write_text(CONFIG.format(problem=problem, precision="float64"))
-    done = infinity("run", "otl.toml", "piston.toml")
+def test_configured_runs_end_in_one_table(infinity, fitted, tmp_path):
+    shutil.copy(fitted / "data.csv", tmp_path)
+    for name, peers in {"one": [], "two": ["linear"]}.items():
+        (tmp_path / f"{name}.toml").write_text(CONFIG.format(folder=f"runs/{name}", peers=peers))
+    done = infinity("run", "one.toml", "two.toml")
     assert done.code == 0, done.err
-    lines = done.out.splitlines()
-    assert [line.split()[0] for line in lines[-2:]] == ["runs/otl", "runs/piston"]
-    for name in ("otl", "piston"):
+    assert [line.split()[0] for line in done.out.splitlines()[-2:]] == ["runs/one", "runs/two"]
+    for name, peers in {"one": [], "two": ["linear"]}.items():
         folder = tmp_path / "runs" / name
         assert (folder / "config.toml").read_bytes() == (tmp_path / f"{name}.toml").read_bytes()
         result = _result(folder)
-        assert [peer["name"] for peer in result["peers"]] == ["linear"]
-        assert 0 < result["peers"][0]["nrmse"] < 1
+        assert result["metrics"] == _result(fitted / "run")["metrics"]
+        assert [peer["name"] for peer in result.get("peers", [])] == peers
+        assert all(0.1 < peer["nrmse"] < 2 for peer in result.get("peers", []))
 
 
 def test_a_configured_table_is_found_beside_its_file_and_fitted_in_single_precision(tmp_path, table):
@@ -238,6 +249,19 @@ def test_the_repositorys_configs_are_valid():
         assert config.output.folder == f"runs/{path.stem}"
         source = load_source(path, config.data)
         assert len(source.x) == len(source.y) >= 2
+
+
+def test_progress_is_shown_to_a_person_only(monkeypatch):
+    from infinity.cli.console import describe, progress_line
+
+    event = {"stage": "all", "iteration": 3, "loss": 0.5, "nrmse": 0.012345, "damping": 1.0}
+    assert describe(event) == "all, iteration 3, nrmse 0.0123"
+    with progress_line("fitting") as progress:
+        assert progress is None
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with progress_line("fitting") as progress:
+        assert progress is not None
+        progress(event)
 
 
 def test_help_and_doctor(infinity):

@@ -1,7 +1,7 @@
 """Programs within programs: calls, branches, scans and loops.
 
-A loop is unrolled while it stays concrete and short; otherwise its carried values are joined until they no longer grow, and what still grows then is
-taken for open. Neither can make a verdict too strong.
+A loop is unrolled while it stays concrete and short; otherwise its carried values are joined until they no longer grow,
+and what still grows then is taken for open. Neither can make a verdict too strong.
 """
 
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from .. import jax_internals
+from ..algebra import ONE
 from ..constants import Constant
 from ..fields import join_axes
 from ..interpreter import Interpreter, Rule, Value
-from ..packed import Packed, entry, pack, stack, uniform
-from ..terms import ONE
+from ..packed import Packed, entry, stack, uniform
 
 _UNROLLED = 20_000
 _JOINED = 8
@@ -22,14 +22,16 @@ _WIDENED = 8
 
 
 def _call(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value]:
-    """A call: walk what is called."""
+    """Return a call: walk what is called."""
     found = jax_internals.sub_program(equation)
     if found is None:
         constants = [value for value in inputs if isinstance(value, Constant)]
         return list(walk.fold(equation, constants)) if len(constants) == len(inputs) else walk.unknown(equation, inputs)
     program, constants = found
     if equation.primitive.name.startswith("custom_") and any(isinstance(value, Packed) for value in inputs):
-        walk.assume("A custom derivative rule is taken to be the derivative of the function that it belongs to", equation)
+        walk.assume(
+            "A custom derivative rule is taken to be the derivative of the function that it belongs to", equation
+        )
     jit = equation.primitive.name in ("jit", "pjit")
     return walk.within(equation, program, constants, inputs, jit)
 
@@ -69,7 +71,7 @@ def _step(value: Value, index: int) -> Value:
 
 
 def _stacked(walk: Interpreter, values: Sequence[Value]) -> Value:
-    """The steps' results along a new leading axis."""
+    """Return the steps' results along a new leading axis."""
     constants = [value for value in values if isinstance(value, Constant)]
     if len(constants) == len(values):
         first = constants[0]
@@ -77,7 +79,9 @@ def _stacked(walk: Interpreter, values: Sequence[Value]) -> Value:
 
         def recipe() -> Packed | None:
             parts = [value.packed() for value in constants]
-            return stack([part for part in parts if part is not None]) if all(part is not None for part in parts) else None
+            return (
+                stack([part for part in parts if part is not None]) if all(part is not None for part in parts) else None
+            )
 
         cost = sum(value.cost for value in constants)
         return Constant((len(values), *first.shape), first.dtype, known, cost, recipe)
@@ -95,7 +99,9 @@ def _scan(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value]:
     order = range(length - 1, -1, -1) if params["reverse"] else range(length)
     results: list[list[Value]] = []
     for index in order:
-        found = walk.within(equation, program.jaxpr, program.consts, [*captured, *carry, *(_step(value, index) for value in over)])
+        found = walk.within(
+            equation, program.jaxpr, program.consts, [*captured, *carry, *(_step(value, index) for value in over)]
+        )
         carry = found[:carried]
         results.append(found[carried:])
     if params["reverse"]:
@@ -114,8 +120,10 @@ def _size(program: Any) -> int:
     return total
 
 
-def _joined_scan(walk: Interpreter, equation: Any, captured: list[Value], carry: list[Value], over: list[Value]) -> list[Value]:
-    """A long scan: every step at once."""
+def _joined_scan(
+    walk: Interpreter, equation: Any, captured: list[Value], carry: list[Value], over: list[Value]
+) -> list[Value]:
+    """Return a long scan: every step at once."""
     params = equation.params
     program, carried = params["jaxpr"], params["num_carry"]
     steps: list[Value] = []
@@ -132,41 +140,56 @@ def _joined_scan(walk: Interpreter, equation: Any, captured: list[Value], carry:
     outputs: list[Value] = list(carry)
     for place, value in enumerate(results[carried:]):
         shape = tuple(equation.outvars[carried + place].aval.shape)
-        outputs.append(Constant.unknown(shape, value.dtype) if isinstance(value, Constant) else Packed(value.core[None], shape))
+        outputs.append(
+            Constant.unknown(shape, value.dtype) if isinstance(value, Constant) else Packed(value.core[None], shape)
+        )
     return outputs
 
 
-def _fixed_point(walk: Interpreter, equation: Any, carry: list[Value], others: list[Value], body: Any) -> tuple[list[Value], list[Value]]:
+def _fixed_point(
+    walk: Interpreter, equation: Any, carry: list[Value], others: list[Value], body: Any
+) -> tuple[list[Value], list[Value]]:
     """Carried values that one more step leaves as they are, and the results of that step."""
     rounds = _JOINED + _WIDENED
     carry = [_forgotten(value) for value in carry]
+    results: list[Value] = []
     for attempt in range(rounds + 1):
         results = body(carry)
-        grown = [walk.either([_forgotten(before), _forgotten(after)]) for before, after in zip(carry, results, strict=False)]
+        grown = [
+            walk.either([_forgotten(before), _forgotten(after)]) for before, after in zip(carry, results, strict=False)
+        ]
         changed = [not _equal(before, after) for before, after in zip(carry, grown, strict=True)]
         if not any(changed):
             return carry, results
         if attempt >= _JOINED:
-            cause = walk.cause(equation, "a loop too long to unroll in which the dependence on the parameter grows from step to step")
+            cause = walk.cause(
+                equation, "a loop too long to unroll in which the dependence on the parameter grows from step to step"
+            )
             everything = attempt >= rounds - 1
-            number = walk.opened([*grown, *others] if everything else [value for value, new in zip(grown, changed, strict=True) if new], cause)
+            number = walk.opened(
+                [*grown, *others] if everything else [value for value, new in zip(grown, changed, strict=True) if new],
+                cause,
+            )
             if everything:
-                grown = [uniform(number, value.shape) for value in grown]
+                grown = list[Value](uniform(number, value.shape) for value in grown)
             else:
-                grown = [uniform(walk.algebra.add(number, ONE), value.shape) if new else value for value, new in zip(grown, changed, strict=True)]
+                grown = [
+                    uniform(walk.algebra.add(number, ONE), value.shape) if new else value
+                    for value, new in zip(grown, changed, strict=True)
+                ]
         carry = grown
     return carry, results
 
 
 def _forgotten(value: Value) -> Value:
-    """A constant whose value may change from step to step."""
+    """Return a constant whose value may change from step to step."""
     return Constant.unknown(value.shape, value.dtype) if isinstance(value, Constant) and value.known else value
 
 
 def _equal(before: Value, after: Value) -> bool:
     if isinstance(before, Constant) or isinstance(after, Constant):
         return isinstance(before, Constant) and isinstance(after, Constant)
-    return bool((pack(before.core, before.shape).core.shape == pack(after.core, after.shape).core.shape) and (before.core == after.core).all())
+    return bool((before.core == after.core).all())
 
 
 def _while(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value]:
@@ -198,10 +221,23 @@ def _while(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value]
 
 
 _CALLS = (
-    "jit", "pjit", "closed_call", "core_call", "call", "remat", "remat2", "checkpoint", "custom_jvp_call", "custom_vjp_call",
-    "custom_vjp_call_jaxpr", "xla_call", "noinline",
-)  # fmt: skip
+    "jit",
+    "pjit",
+    "closed_call",
+    "core_call",
+    "call",
+    "remat",
+    "remat2",
+    "checkpoint",
+    "custom_jvp_call",
+    "custom_vjp_call",
+    "custom_vjp_call_jaxpr",
+    "custom_vmap_call",
+    "composite",
+    "xla_call",
+    "noinline",
+)
 
 CALLS = frozenset(_CALLS)
 
-RULES: dict[str, Rule] = {**{name: _call for name in _CALLS}, "cond": _branches, "scan": _scan, "while": _while}
+RULES: dict[str, Rule] = {**dict.fromkeys(_CALLS, _call), "cond": _branches, "scan": _scan, "while": _while}

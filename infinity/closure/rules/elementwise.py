@@ -1,35 +1,88 @@
 r"""Entry by entry: sums, products, quotients, powers and functions of one value.
 
-\[ \exp(a + b x) \in \text{exponential}, \qquad \tanh(a + b x),\ \tfrac{1}{p} \in \text{rational}, \qquad \exp(p) \in \text{reparametrisable},
+\[ \exp(a + b x) \in \text{exponential}, \qquad \tanh(a + b x),\ \tfrac{1}{p} \in \text{rational},
+\qquad \exp(p) \in \text{reparametrisable},
 \qquad |u|,\ \sqrt u,\ \max(u, 0) \in \text{open}. \]
 """
 
 import math
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
+from ..algebra import ONE
 from ..constants import Constant
 from ..fields import join_axes, map_one
 from ..folding import IDENTITIES
 from ..interpreter import Interpreter, Rule, Value
-from ..packed import Packed, uniform
-from ..terms import ENTIRE, ONE, OPAQUE, OPEN, POLYNOMIAL, QUOTIENT, RECIPROCAL
+from ..packed import Packed, aligned, uniform
+from ..terms import ENTIRE, OPAQUE, OPEN, POLYNOMIAL, QUOTIENT, RECIPROCAL
 
 _ENTIRE = ("exp", "exp2", "expm1", "sin", "cos", "sinh", "cosh")
 _QUOTIENT = ("tanh", "logistic", "tan")
 _LARGEST_POWER = 64
 _DIFFICULT = {
-    "abs": "absolute value", "max": "maximum", "min": "minimum", "clamp": "clipping", "sign": "sign", "floor": "rounding", "ceil": "rounding",
-    "round": "rounding", "rem": "remainder", "sqrt": "square root", "rsqrt": "inverse square root", "cbrt": "cube root", "log": "logarithm",
-    "log1p": "logarithm", "log2": "logarithm", "eq": "comparison", "ne": "comparison", "lt": "comparison", "le": "comparison",
-    "gt": "comparison", "ge": "comparison", "eq_to": "comparison", "lt_to": "comparison", "le_to": "comparison", "is_finite": "comparison",
-    "and": "logical operation", "or": "logical operation", "xor": "logical operation", "not": "logical operation",
-}  # fmt: skip
-_OTHERS = (
-    "acos acosh asin asinh atan atan2 atanh bessel_i0e bessel_i1e digamma erf erf_inv erfc igamma igammac igamma_grad_a lgamma nextafter "
-    "polygamma regularized_incomplete_beta zeta population_count clz shift_left shift_right_arithmetic shift_right_logical random_gamma_grad"
-).split()
+    "abs": "absolute value",
+    "max": "maximum",
+    "min": "minimum",
+    "clamp": "clipping",
+    "sign": "sign",
+    "floor": "rounding",
+    "ceil": "rounding",
+    "round": "rounding",
+    "rem": "remainder",
+    "sqrt": "square root",
+    "rsqrt": "inverse square root",
+    "cbrt": "cube root",
+    "log": "logarithm",
+    "log1p": "logarithm",
+    "log2": "logarithm",
+    "eq": "comparison",
+    "ne": "comparison",
+    "lt": "comparison",
+    "le": "comparison",
+    "gt": "comparison",
+    "ge": "comparison",
+    "eq_to": "comparison",
+    "lt_to": "comparison",
+    "le_to": "comparison",
+    "is_finite": "comparison",
+    "and": "logical operation",
+    "or": "logical operation",
+    "xor": "logical operation",
+    "not": "logical operation",
+}
+_OTHERS = [
+    "acos",
+    "acosh",
+    "asin",
+    "asinh",
+    "atan",
+    "atan2",
+    "atanh",
+    "bessel_i0e",
+    "bessel_i1e",
+    "digamma",
+    "erf",
+    "erf_inv",
+    "erfc",
+    "igamma",
+    "igammac",
+    "igamma_grad_a",
+    "lgamma",
+    "nextafter",
+    "polygamma",
+    "regularized_incomplete_beta",
+    "zeta",
+    "population_count",
+    "clz",
+    "shift_left",
+    "shift_right_arithmetic",
+    "shift_right_logical",
+    "random_gamma_grad",
+    "mulhi",
+]
 
 
 def _shape(equation: Any) -> tuple[int, ...]:
@@ -53,7 +106,10 @@ def _first(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value]
 
 
 def _stop_gradient(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value]:
-    walk.assume("stop_gradient is taken for the identity: the verdict is on values, not on the derivatives that JAX would give", equation)
+    walk.assume(
+        "stop_gradient is taken for the identity: the verdict is on values, not on the derivatives that JAX would give",
+        equation,
+    )
     return [inputs[0]]
 
 
@@ -87,6 +143,16 @@ def _one_minus_square(walk: Interpreter, equation: Any, inputs: list[Value]) -> 
     return [map_one(lambda number: walk.algebra.add(ONE, walk.algebra.power(number, 2)), walk.terms(inputs[0]))]
 
 
+def _polynomial(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value]:
+    r"""Horner's rule: \( a_0 + x (a_1 + x (a_2 + \dots)) \)."""
+    value, *coefficients = (walk.terms(one) for one in inputs)
+    shape = _shape(equation)
+    result = coefficients[-1]
+    for coefficient in reversed(coefficients[:-1]):
+        result = walk.add(coefficient, walk.multiply(result, value, shape), shape)
+    return [result]
+
+
 def _general_power(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value]:
     base, exponent = inputs
     shape = _shape(equation)
@@ -116,7 +182,8 @@ def _lifting_cause(walk: Interpreter, equation: Any, number: int) -> int:
             return walk.cause(equation, f"{name} of an affine expression")
         return walk.cause(
             equation,
-            f"{name} of a polynomial of degree {degree}; reparametrisable: with the polynomial's own coefficients as parameters it is closed",
+            f"{name} of a polynomial of degree {degree}; reparametrisable: with the polynomial's own coefficients as "
+            "parameters it is closed",
         )
     inner = "an expression that is open already" if OPEN in kinds else "an expression that is no polynomial"
     return walk.cause(equation, f"{name} of {inner}")
@@ -139,12 +206,11 @@ def _opaque(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value
     whole = walk.terms(inputs[0])
     for value in inputs[1:]:
         whole = walk.add(whole, walk.terms(value), shape)
-    return [walk.apply(OPAQUE, Packed(whole.core.reshape((1,) * len(shape)) if whole.core.ndim != len(shape) else whole.core, shape), cause)]
+    return [walk.apply(OPAQUE, Packed(aligned(whole, len(shape)), shape), cause)]
 
 
 def _convert(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value]:
-    kind = np.dtype(equation.params["new_dtype"]).kind
-    if kind in "biu":
+    if not jnp.issubdtype(equation.params["new_dtype"], jnp.inexact):
         cause = walk.cause(equation, "conversion to whole numbers or booleans is piecewise constant")
         return [walk.apply(OPAQUE, walk.terms(inputs[0]), cause)]
     return [inputs[0]]
@@ -175,13 +241,13 @@ def _select(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value
         for case in terms[1:]:
             union = walk.add(union, case, shape)
         return [union]
-    selector = known.core.reshape((1,) * len(shape)) if known.core.ndim != len(shape) else known.core
-    core = np.choose(selector.astype(int), [case.core for case in terms])
+    selector = aligned(known, len(shape))
+    core = np.select([selector == place for place in range(len(terms))], [aligned(case, len(shape)) for case in terms])
     return [Packed(core.astype(np.int32), shape)]
 
 
 def _shift_invariant_quotient(walk: Interpreter, context: Any, inputs: list[Value]) -> list[Value]:
-    r"""Softmax: \( e^{z_i - m} / \sum_j e^{z_j - m} = e^{z_i} / \sum_j e^{z_j} \) whatever m is, as long as it is the same for all j."""
+    r"""Softmax: \( e^{z_i - m} / \sum_j e^{z_j - m} = e^{z_i} / \sum_j e^{z_j} \), m the same for all j."""
     equation, producers, environment = context
     numerator, divisor = equation.invars
 
@@ -201,7 +267,7 @@ def _shift_invariant_quotient(walk: Interpreter, context: Any, inputs: list[Valu
     reduced = made_by(spread.invars[0], "reduce_sum")
     if not reduced or reduced.invars[0] is not numerator:
         return []
-    axes = tuple(reduced.params["axes"])
+    axes = tuple(int(axis) for axis in reduced.params["axes"])
     restored = tuple(1 if axis in axes else length for axis, length in enumerate(shape))
     kept = [axis for axis in range(len(shape)) if axis not in axes]
     if spread.primitive.name == "broadcast_in_dim" and tuple(spread.params["broadcast_dimensions"]) != tuple(kept):
@@ -212,7 +278,7 @@ def _shift_invariant_quotient(walk: Interpreter, context: Any, inputs: list[Valu
     if not _constant_along(shift, axes, shape, producers):
         return []
     value = environment.get(shifted) if not hasattr(shifted, "val") else None
-    if not isinstance(value, Packed):
+    if not isinstance(value, Packed) or len(value.shape) != len(shape):
         return []
     powers = _entire(walk, exponential, value)
     total = join_axes(walk.algebra, powers, axes, keep=True)
@@ -225,6 +291,8 @@ def _constant_along(variable: Any, axes: tuple[int, ...], shape: tuple[int, ...]
     if hasattr(variable, "val"):
         return True
     lengths = tuple(variable.aval.shape)
+    if not lengths:
+        return True
     if len(lengths) == len(shape) and all(lengths[axis] == 1 for axis in axes):
         return True
     maker = producers.get(variable)
@@ -251,13 +319,15 @@ RULES: dict[str, Rule] = {
     "integer_pow": _integer_power,
     "square": _square,
     "one_minus_square": _one_minus_square,
+    "polynomial": _polynomial,
     "pow": _general_power,
     "convert_element_type": _convert,
     "select_n": _select,
+    "select_if_vmap": lambda walk, equation, inputs: _select(walk, equation, [inputs[0], inputs[2], inputs[1]]),
     "shift_invariant_quotient": _shift_invariant_quotient,
     **{name: _function(ENTIRE) for name in _ENTIRE},
     **{name: _function(QUOTIENT) for name in _QUOTIENT},
-    **{name: _opaque for name in (*_DIFFICULT, *_OTHERS)},
-    **{name: _same for name in IDENTITIES},
+    **dict.fromkeys((*_DIFFICULT, *_OTHERS), _opaque),
+    **dict.fromkeys(IDENTITIES, _same),
     "stop_gradient": _stop_gradient,
 }

@@ -1,15 +1,17 @@
-r"""Linear and bilinear operations: sums, contractions, convolutions, Fourier transforms, and solutions of linear systems.
+r"""Linear and bilinear operations: sums, contractions, convolutions, Fourier transforms, linear systems.
 
-\[ \textstyle\sum_k a_k = \bigcup_k a_k, \qquad (A B)_{ij} = \bigcup_k A_{ik} B_{kj}, \qquad A^{-1} b = \operatorname{adj}(A)\, b / \det A. \]
+\[ \textstyle\sum_k a_k = \bigcup_k a_k, \qquad (A B)_{ij} = \bigcup_k A_{ik} B_{kj},
+\qquad A^{-1} b = \operatorname{adj}(A)\, b / \det A. \]
 """
 
 from typing import Any
 
+from ..algebra import ONE
 from ..constants import Constant
 from ..fields import accumulate, contract, join_axes, product_axes, union_all
 from ..interpreter import Interpreter, Rule, Value
 from ..packed import Packed, uniform
-from ..terms import ONE, RECIPROCAL
+from ..terms import RECIPROCAL
 
 
 def _sum(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value]:
@@ -21,11 +23,15 @@ def _product(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Valu
 
 
 def _running_sum(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value]:
-    return [accumulate(walk.algebra, walk.terms(inputs[0]), equation.params["axis"], equation.params["reverse"], False)]
+    return [
+        accumulate(walk.algebra, walk.terms(inputs[0]), int(equation.params["axis"]), equation.params["reverse"], False)
+    ]
 
 
 def _running_product(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value]:
-    return [accumulate(walk.algebra, walk.terms(inputs[0]), equation.params["axis"], equation.params["reverse"], True)]
+    return [
+        accumulate(walk.algebra, walk.terms(inputs[0]), int(equation.params["axis"]), equation.params["reverse"], True)
+    ]
 
 
 def _contraction(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value]:
@@ -43,7 +49,9 @@ def _convolution(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[
         return [uniform(ONE, shape)]
     sample = numbers.lhs_spec[0] if equation.params["batch_group_count"] == 1 else None
     image = join_axes(walk.algebra, image, [axis for axis in range(len(image.shape)) if axis != sample], keep=True)
-    kernel = join_axes(walk.algebra, kernel, [axis for axis in range(len(kernel.shape)) if axis != numbers.rhs_spec[0]], keep=True)
+    kernel = join_axes(
+        walk.algebra, kernel, [axis for axis in range(len(kernel.shape)) if axis != numbers.rhs_spec[0]], keep=True
+    )
     left, right = [1] * len(shape), [1] * len(shape)
     left[numbers.out_spec[0]] = image.core.size
     right[numbers.out_spec[1]] = kernel.core.size
@@ -60,7 +68,11 @@ def _fourier(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Valu
 def _window_sum(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value]:
     value = walk.terms(inputs[0])
     shape = tuple(equation.outvars[0].aval.shape)
-    axes = [axis for axis, length in enumerate(equation.params["window_dimensions"]) if length != 1 or value.shape[axis] != shape[axis]]
+    axes = [
+        axis
+        for axis, length in enumerate(equation.params["window_dimensions"])
+        if length != 1 or value.shape[axis] != shape[axis]
+    ]
     return [Packed(join_axes(walk.algebra, value, axes, keep=True).core, shape)]
 
 
@@ -95,12 +107,14 @@ def _tridiagonal_solve(walk: Interpreter, equation: Any, inputs: list[Value]) ->
 
 
 def _linear_solve(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value]:
-    """The entries of the matrix are read off the product with a constant vector; how the system is solved inside does not matter."""
+    """Solve, whatever method runs inside: the matrix is read off its product with a constant vector."""
     lengths, programs = equation.params["const_lengths"], equation.params["jaxprs"]
     matvec = programs.matvec
     captured = inputs[: lengths.matvec]
     right = inputs[sum(lengths) :]
-    vectors: list[Value] = [Constant.unknown(variable.aval.shape, variable.aval.dtype) for variable in matvec.jaxpr.invars[lengths.matvec :]]
+    vectors: list[Value] = [
+        Constant.unknown(variable.aval.shape, variable.aval.dtype) for variable in matvec.jaxpr.invars[lengths.matvec :]
+    ]
     images = walk.within(equation, matvec.jaxpr, matvec.consts, [*captured, *vectors])
     walk.assume("A linear solve returns the exact solution of its system", equation)
     number = union_all(walk.algebra, *(walk.terms(value) for value in right))
@@ -112,7 +126,9 @@ def _linear_solve(walk: Interpreter, equation: Any, inputs: list[Value]) -> list
 
 
 def _factorisation(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value]:
-    cause = walk.cause(equation, f"a matrix factorisation ({equation.primitive.name}) of a matrix that depends on the parameter")
+    cause = walk.cause(
+        equation, f"a matrix factorisation ({equation.primitive.name}) of a matrix that depends on the parameter"
+    )
     return walk.everywhere(equation, walk.opened(inputs, cause))
 
 
@@ -128,5 +144,8 @@ RULES: dict[str, Rule] = {
     "triangular_solve": _triangular_solve,
     "tridiagonal_solve": _tridiagonal_solve,
     "custom_linear_solve": _linear_solve,
-    **{name: _factorisation for name in ("lu", "qr", "cholesky", "eigh", "eig", "svd", "schur", "hessenberg", "householder_product", "tridiagonal")},
+    **dict.fromkeys(
+        ("lu", "qr", "cholesky", "eigh", "eig", "svd", "schur", "hessenberg", "householder_product", "tridiagonal"),
+        _factorisation,
+    ),
 }

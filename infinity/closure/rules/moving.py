@@ -1,16 +1,20 @@
-"""Moving entries about: slices, gathers, scatters, sorting. With known indices the rule moves the abstract entries exactly as the program would."""
+"""Moving entries about: slices, gathers, scatters, sorting.
+
+With known indices the rule moves the abstract entries exactly as the program would.
+"""
 
 from typing import Any
 
 import numpy as np
 
 from .. import indexing, packed
+from ..algebra import ONE
 from ..constants import Constant
 from ..fields import join_axes, map_one, product_axes, union_all
 from ..folding import STRUCTURAL
 from ..interpreter import Interpreter, Rule, Value
 from ..packed import Packed, full, pack, uniform
-from ..terms import ONE, OPAQUE
+from ..terms import OPAQUE
 
 _MANY = 1 << 22
 
@@ -21,7 +25,7 @@ def _structural(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[V
 
 
 def _split(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value]:
-    operand, axis = walk.terms(inputs[0]), equation.params["axis"]
+    operand, axis = walk.terms(inputs[0]), int(equation.params["axis"])
     results: list[Value] = []
     start = 0
     for size in equation.params["sizes"]:
@@ -31,6 +35,12 @@ def _split(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value]
         results.append(packed.cut(operand, lower, upper))
         start += size
     return results
+
+
+def _unstack(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value]:
+    operand, axis = walk.terms(inputs[0]), int(equation.params["axis"])
+    moved = packed.transpose(operand, (axis, *(other for other in range(len(operand.shape)) if other != axis)))
+    return [packed.entry(moved, place) for place in range(operand.shape[axis])]
 
 
 def _tile(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value]:
@@ -55,22 +65,28 @@ def _gather(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value
     axes = [axis for axis, length in enumerate(operand.core.shape) if length > 1]
     if 0 in shape or 0 in operand.shape:
         return [uniform(ONE, shape)]
-    if isinstance(indices, Constant):
-        chosen = set(axes) & set(indexing.needed_axes(numbers))
-        known = indices.packed() if chosen else uniform(0, indices.shape)
-        if known is not None:
-            mode = indexing.out_of_bounds(params["mode"])
-            positions = indexing.gather_positions(known, numbers, params["slice_sizes"], operand.shape, axes, mode, len(shape))
-            found = indexing.take(operand, positions, axes, shape, ONE)
-            return [pack(found.core, shape)]
-    joined = uniform(walk.algebra.add(union_all(walk.algebra, operand), ONE), shape)
-    return _chosen(walk, equation, [indices], [joined], "reading")
+    chosen = [
+        axis for axis in axes if axis in numbers.start_index_map and params["slice_sizes"][axis] < operand.shape[axis]
+    ]
+    known = uniform(0, indices.shape)
+    if chosen:
+        known = indices.packed() if isinstance(indices, Constant) else None
+        if known is None:
+            operand = join_axes(walk.algebra, operand, chosen, keep=True)
+            axes = [axis for axis in axes if axis not in chosen]
+            known = uniform(0, indices.shape)
+    mode = indexing.out_of_bounds(params["mode"])
+    positions = indexing.gather_positions(known, numbers, params["slice_sizes"], operand.shape, axes, mode, len(shape))
+    found = indexing.take(operand, positions, axes, shape, ONE)
+    return _chosen(walk, equation, [indices], [pack(found.core, shape)], "reading")
 
 
 def _dynamic_slice(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value]:
     operand, starts = walk.terms(inputs[0]), inputs[1:]
     sizes = equation.params["slice_sizes"]
-    lower, unknown, deciding = [], [], []
+    lower: list[int] = []
+    unknown: list[int] = []
+    deciding: list[Value] = []
     for axis, (start, size) in enumerate(zip(starts, sizes, strict=True)):
         room = operand.shape[axis] - size
         entries = walk.entries(start) if room and operand.core.shape[axis] > 1 else np.zeros(())
@@ -86,8 +102,11 @@ def _dynamic_slice(walk: Interpreter, equation: Any, inputs: list[Value]) -> lis
 
 def _dynamic_update_slice(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value]:
     operand, update, starts = walk.terms(inputs[0]), walk.terms(inputs[1]), inputs[2:]
-    known = [walk.entries(start) if operand.shape[axis] != update.shape[axis] else np.zeros(()) for axis, start in enumerate(starts)]
-    deciding = [start for start in starts if isinstance(start, Packed)]
+    known = [
+        walk.entries(start) if operand.shape[axis] != update.shape[axis] else np.zeros(())
+        for axis, start in enumerate(starts)
+    ]
+    deciding: list[Value] = [start for start in starts if isinstance(start, Packed)]
     if 0 in update.shape:
         return [operand]
     if all(entry is not None for entry in known) and np.prod(operand.shape) <= _MANY:
@@ -97,7 +116,9 @@ def _dynamic_update_slice(walk: Interpreter, equation: Any, inputs: list[Value])
             for entry, length, size in zip(known, operand.shape, update.shape, strict=True)
             if entry is not None
         ]
-        result[tuple(slice(start, start + size) for start, size in zip(lower, update.shape, strict=True))] = full(update)
+        result[tuple(slice(start, start + size) for start, size in zip(lower, update.shape, strict=True))] = full(
+            update
+        )
         return [pack(result)]
     written = union_all(walk.algebra, update)
     joined = map_one(lambda number: walk.algebra.add(walk.algebra.add(number, written), ONE), operand)
@@ -108,7 +129,11 @@ def _scatter(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Valu
     """Written, added, multiplied or compared into place; several updates of one place come together."""
     operand, indices, updates = walk.terms(inputs[0]), inputs[1], walk.terms(inputs[2])
     algebra, name = walk.algebra, equation.primitive.name
-    adding, multiplying, writing = name in ("scatter-add", "scatter-sub", "scatter_sub"), name == "scatter-mul", name == "scatter"
+    adding, multiplying, writing = (
+        name in ("scatter-add", "scatter-sub", "scatter_sub"),
+        name == "scatter-mul",
+        name == "scatter",
+    )
     if not (adding or multiplying or writing) or (writing and not _plain(equation)):
         cause = walk.cause(equation, f"{name} has no addition theorem")
         return walk.everywhere(equation, walk.opened(inputs, cause))
@@ -116,7 +141,12 @@ def _scatter(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Valu
         return [operand]
     simple = operand.core.size == 1 and updates.core.size == 1 and adding
     known = None
-    if isinstance(indices, Constant) and not simple and np.prod(operand.shape) <= _MANY and np.prod(updates.shape) <= _MANY:
+    if (
+        isinstance(indices, Constant)
+        and not simple
+        and np.prod(operand.shape) <= _MANY
+        and np.prod(updates.shape) <= _MANY
+    ):
         known = indices.packed()
     if known is None:
         written = union_all(algebra, updates)
@@ -128,7 +158,9 @@ def _scatter(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Valu
             joined = map_one(lambda number: algebra.add(number, written), operand)
         return _chosen(walk, equation, [indices], [joined], "writing")
     mode = indexing.out_of_bounds(equation.params["mode"])
-    positions = indexing.scatter_positions(known, equation.params["dimension_numbers"], updates.shape, operand.shape, mode)
+    positions = indexing.scatter_positions(
+        known, equation.params["dimension_numbers"], updates.shape, operand.shape, mode
+    )
     inside = positions.inside.reshape(-1)
     places, values = positions.flat.reshape(-1)[inside], full(updates).reshape(-1)[inside]
     result = full(operand).copy().reshape(-1)
@@ -148,7 +180,9 @@ def _scatter(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Valu
     return [pack(result.reshape(operand.shape))]
 
 
-def _combine(walk: Interpreter, result: np.ndarray, places: np.ndarray, values: np.ndarray, adding: bool, multiplying: bool) -> None:
+def _combine(
+    walk: Interpreter, result: np.ndarray, places: np.ndarray, values: np.ndarray, adding: bool, multiplying: bool
+) -> None:
     if not places.size:
         return
     if not (adding or multiplying):
@@ -182,21 +216,26 @@ def _along_axes(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[V
 
 
 def _running(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value]:
-    """Running maxima and the like."""
+    """Return running maxima and the like."""
     cause = walk.cause(equation, f"{equation.primitive.name} has no addition theorem")
     joined = join_axes(walk.algebra, walk.terms(inputs[0]), (equation.params["axis"],), keep=True)
     return [walk.apply(OPAQUE, joined, cause)]
 
 
 RULES: dict[str, Rule] = {
-    **{name: _structural for name in STRUCTURAL},
+    **dict.fromkeys(STRUCTURAL, _structural),
     "split": _split,
+    "unstack": _unstack,
     "tile": _tile,
     "gather": _gather,
     "dynamic_slice": _dynamic_slice,
     "dynamic_update_slice": _dynamic_update_slice,
-    **{name: _scatter for name in ("scatter", "scatter-add", "scatter-sub", "scatter_sub", "scatter-mul", "scatter-min", "scatter-max")},
+    **dict.fromkeys(
+        ("scatter", "scatter-add", "scatter-sub", "scatter_sub", "scatter-mul", "scatter-min", "scatter-max"), _scatter
+    ),
     "sort": _sort,
-    **{name: _along_axes for name in ("reduce_max", "reduce_min", "reduce_and", "reduce_or", "reduce_xor", "argmax", "argmin")},
-    **{name: _running for name in ("cummax", "cummin", "cumlogsumexp")},
+    **dict.fromkeys(
+        ("reduce_max", "reduce_min", "reduce_and", "reduce_or", "reduce_xor", "argmax", "argmin"), _along_axes
+    ),
+    **dict.fromkeys(("cummax", "cummin", "cumlogsumexp"), _running),
 }

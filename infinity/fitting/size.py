@@ -1,0 +1,66 @@
+"""How large a separable model the table can carry: at least four numbers measured for each unknown."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .checks import check_unknowns
+
+ROWS_PER_UNKNOWN = 4
+MOST_MODES = 10
+MOST_ELEMENTS = 5
+
+
+class Size(NamedTuple):
+    """Modes, and for each input the breakpoints on the unit box and the degree."""
+
+    modes: int
+    breakpoints: tuple[tuple[float, ...], ...]
+    degrees: tuple[int, ...]
+
+    def unknowns(self, outputs: int) -> int:
+        """Number of free parameters of the model with a constant and an additive block."""
+        functions = sum(len(row) - 1 + p for row, p in zip(self.breakpoints, self.degrees, strict=True))
+        return functions * (self.modes + outputs) + outputs + (self.modes * outputs if outputs > 1 else 0)
+
+
+def choose_size(x: np.ndarray, outputs: int, modes: int | None, elements: int | None, degree: int) -> Size:
+    """Breakpoints and modes for a table.
+
+    **Arguments:** `x` of shape `(N, D)` on the unit box; the number of outputs; `modes` and `elements`, or nothing for the default; the `degree`.
+
+    An input with few distinct values gets no more functions than values. Breakpoints lie half way between equal spacing and equal numbers of samples.
+
+    **Raises:** `ValueError` where the model has more unknowns than the table has numbers.
+    """
+    N, D = x.shape
+    if degree < 0 or (modes is not None and modes < 1) or (elements is not None and elements < 1):
+        raise ValueError(f"got modes={modes}, elements={elements}, degree={degree}; expected at least 1, 1 and 0")
+    numbers = N * outputs
+    distinct = [len(np.unique(column)) for column in x.T]
+    count, p = elements or MOST_ELEMENTS, degree
+    if elements is None:
+        # One mode and the additive block come first; cells are given up before the degree is.
+        while count > 1 and ROWS_PER_UNKNOWN * D * (count + p) * (1 + outputs) > numbers:
+            count -= 1
+        while p > 1 and 2 * D * (count + p) * (1 + outputs) > numbers:
+            p -= 1
+    degrees = tuple(min(p, k - 1) for k in distinct)
+    counts = [max(1, min(count, k - q)) for k, q in zip(distinct, degrees, strict=True)]
+    breakpoints = tuple(_breakpoints(column, cells) for column, cells in zip(x.T, counts, strict=True))
+    size = Size(modes or 1, breakpoints, degrees)
+    if modes is None:
+        functions = sum(c + q for c, q in zip(counts, degrees, strict=True))
+        affordable = (numbers / ROWS_PER_UNKNOWN - functions * outputs - outputs) / (functions + (outputs if outputs > 1 else 0))
+        size = size._replace(modes=int(np.clip(affordable, 1, MOST_MODES)))
+    chosen = modes is not None or elements is not None
+    remedy = "fewer modes or elements, a lower degree, or more rows" if chosen else "more rows or fewer inputs"
+    check_unknowns(size.unknowns(outputs), numbers, remedy)
+    return size
+
+
+def _breakpoints(column: np.ndarray, cells: int) -> tuple[float, ...]:
+    uniform = np.linspace(0.0, 1.0, cells + 1)
+    quantiles = np.quantile(column.astype(float), uniform)
+    between = 0.5 * (uniform + np.clip(quantiles, 0.0, 1.0))[1:-1]
+    return (0.0, *(float(t) for t in between), 1.0)
