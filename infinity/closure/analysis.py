@@ -28,6 +28,7 @@ class Finding(NamedTuple):
     terms: tuple[Term, ...]
     causes: tuple[Cause, ...]
     assumptions: tuple[str, ...]
+    precision: float
 
     def levels(self) -> list[Level]:
         """Return the class in each label, the others fixed."""
@@ -171,4 +172,4 @@ def _walk(
         if isinstance(output, Packed) and 0 not in output.shape:
             map_one(lambda number: distinct.add(number) or 0, output)
     terms = maximal_terms({term for number in distinct for term in walk.algebra.sets[number]})
-    return Finding(tuple(labels), tuple(terms), tuple(walk.causes), tuple(walk.assumptions))
+    return Finding(tuple(labels), tuple(terms), tuple(walk.causes), tuple(walk.assumptions), walk.precision)

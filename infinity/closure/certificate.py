@@ -26,6 +26,15 @@ from .verification import Verification, verify
 class Obstruction:
     """Why a leaf is open.
 
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from infinity.closure import certify
+    >>> (obstruction,) = certify(lambda w: jnp.sin(w**2), jnp.ones(2)).obstructions
+    >>> obstruction.leaf, obstruction.primitive, "reparametrisable" in obstruction.reason
+    ('params', 'sin', True)
+
+    ```
+
     **Fields:** `leaf`, the path of the leaf (several, if only their combination is open); `primitive`, the operation;
     `file` and `line`, where it stands in the user's own code; `reason`, in words.
     """
@@ -45,6 +54,16 @@ class Obstruction:
 class Certificate:
     """How the parameters of a function enter its output; see `certify`.
 
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from infinity.closure import certify
+    >>> print(certify(lambda p: p[0] * p[1], (jnp.ones(2), jnp.ones(2))))
+    The output is a polynomial of degree 2 in the 4 parameters in 2 leaves.
+    Solved exactly: each of 2 blocks with the others fixed ([0]; [1]).
+    Eliminated exactly: [0] (2 parameters, jointly affine); iterated on: the other 2.
+
+    ```
+
     **Fields:**
 
     - `family`: `"constant"`, `"affine"`, `"polynomial"`, `"exponential"`, `"rational"` or `"open"`, in all parameters
@@ -59,6 +78,7 @@ class Certificate:
     - `obstructions`: for each open leaf the operation, file and line, and reason.
     - `assumptions`: what the verdict rests on, in sentences.
     - `leaves`, `shapes`, `size`: the parameter leaves by path, their shapes, and the number of scalars.
+    - `precision`: the relative rounding of the coarsest arithmetic that parameters pass through.
     """
 
     family: str
@@ -74,6 +94,7 @@ class Certificate:
     leaves: tuple[str, ...]
     shapes: tuple[tuple[int, ...], ...]
     size: int
+    precision: float
 
     @property
     def closed(self) -> bool:
@@ -165,6 +186,7 @@ def certificate_of(analysis: Analysis) -> Certificate:
         leaves=tuple(leaf.path for leaf in leaves),
         shapes=tuple(leaf.shape for leaf in leaves),
         size=int(sum(leaf.size for leaf in leaves)),
+        precision=coarse.precision,
     )
 
 

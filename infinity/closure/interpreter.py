@@ -19,6 +19,7 @@ from .terms import OPAQUE
 
 Value = Constant | Packed
 Rule = Callable[["Interpreter", Any, list[Value]], list[Value]]
+Pattern = Callable[["Interpreter", Any, "Scope"], list[Value]]
 
 _ZEROS_LOOKED_FOR = 1 << 14
 
@@ -32,28 +33,36 @@ class Cause(NamedTuple):
     reason: str
 
 
+class Scope(NamedTuple):
+    """What is known so far within one program: the value of each variable, and the equation that made it."""
+
+    values: dict[Any, Value]
+    producers: dict[Any, Any]
+
+
 class Interpreter:
     """One walk over a program, with the labels of its parameters."""
 
     rules: dict[str, Rule]
     calls: frozenset[str]
+    patterns: dict[str, Pattern]
 
     def __init__(self, algebra: Algebra, remembered: dict[Any, tuple[Any, list[Constant]]]) -> None:
         self.algebra = algebra
         self.causes: list[Cause] = []
         self.assumptions: dict[str, None] = {}
         self.everything = ONE
+        self.precision = 0.0
         self._causes: dict[Cause, int] = {}
         self._remembered = remembered
-        self._places: list[tuple[str, int] | None] = []
+        self._places: list[tuple[str, int] | None] = [jax_internals.caller()]
         self.jitted = 0
 
     # ---------------------------------------------------------------- where
 
     def place(self, equation: Any) -> tuple[str, int] | None:
         """File and line in the user's code that an equation came from."""
-        fallback = self._places[-1] if self._places else None
-        return jax_internals.user_frame(equation, self.jitted > 0, fallback)
+        return jax_internals.user_frame(equation, self.jitted > 0, self._places[-1])
 
     def cause(self, equation: Any | None, reason: str, primitive: str = "") -> int:
         """Return the number of a cause, the same for the same line and reason."""
@@ -73,20 +82,17 @@ class Interpreter:
 
     def run(self, program: Any, constants: Sequence[Any], arguments: Sequence[Value]) -> list[Value]:
         """Return the values of a program's results."""
-        environment: dict[Any, Value] = {}
+        scope = Scope({}, {})
         for variable, value in zip(program.constvars, constants, strict=True):
             changing = jax_internals.is_reference(variable.aval)
-            environment[variable] = self._reference(variable) if changing else self._known(variable, value)
-        for variable, argument in zip(program.invars, arguments, strict=True):
-            environment[variable] = argument
-        producers: dict[Any, Any] = {}
+            scope.values[variable] = self._reference(variable) if changing else self._known(variable, value)
+        scope.values.update(zip(program.invars, arguments, strict=True))
         for equation in program.eqns:
-            inputs = [self._read(environment, atom) for atom in equation.invars]
-            outputs = self.equation(equation, inputs, producers, environment)
-            for variable, output in zip(equation.outvars, outputs, strict=True):
-                environment[variable] = output
-                producers[variable] = equation
-        return [self._read(environment, atom) for atom in program.outvars]
+            inputs = [self._read(scope, atom) for atom in equation.invars]
+            outputs = self.equation(equation, inputs, scope)
+            scope.values.update(zip(equation.outvars, outputs, strict=True))
+            scope.producers.update(dict.fromkeys(equation.outvars, equation))
+        return [self._read(scope, atom) for atom in program.outvars]
 
     def within(
         self, equation: Any, program: Any, constants: Sequence[Any], arguments: Sequence[Value], jit: bool = False
@@ -114,9 +120,9 @@ class Interpreter:
             self._remembered[key] = (value, [Constant.from_value(value, variable.aval.shape, variable.aval.dtype)])
         return self._remembered[key][1][0]
 
-    def _read(self, environment: dict[Any, Value], atom: Any) -> Value:
+    def _read(self, scope: Scope, atom: Any) -> Value:
         if not isinstance(atom, jax_internals.Literal):
-            return environment[atom]
+            return scope.values[atom]
         key = ("literal", id(atom))
         if key not in self._remembered:
             aval: Any = atom.aval
@@ -126,27 +132,33 @@ class Interpreter:
             )
         return self._remembered[key][1][0]
 
-    def equation(
-        self, equation: Any, inputs: list[Value], producers: dict[Any, Any], environment: dict[Any, Value]
-    ) -> list[Value]:
+    def equation(self, equation: Any, inputs: list[Value], scope: Scope) -> list[Value]:
         """Return the values of one equation's results."""
-        name = equation.primitive.name
         if any(jax_internals.is_reference(variable.aval) for variable in equation.outvars):
             cause = self.cause(equation, "a mutable reference, whose contents are not followed")
             return self.everywhere(equation, self.algebra.apply(OPAQUE, self.everything, cause))
+        try:
+            outputs = self._applied(equation, inputs, scope)
+        except KeyError as missing:  # another version of JAX keeps this primitive's parameters elsewhere
+            if not isinstance(missing.args[0], str) or missing.args[0] in equation.params:
+                raise
+            outputs = self.unknown(equation, inputs)
+        return [self._settled(output, variable) for output, variable in zip(outputs, equation.outvars, strict=True)]
+
+    def _applied(self, equation: Any, inputs: list[Value], scope: Scope) -> list[Value]:
+        """Apply the rule of an equation's primitive."""
+        name = equation.primitive.name
         if name in self.calls:
             return self.rules[name](self, equation, inputs)
         constants = [value for value in inputs if isinstance(value, Constant)]
         if len(constants) == len(inputs):
             return list(self.fold(equation, constants))
-        if name == "div":
-            invariant = self.rules["shift_invariant_quotient"]
-            found = invariant(self, (equation, producers, environment), inputs)
+        if name in self.patterns:
+            found = self.patterns[name](self, equation, scope)
             if found:
                 return found
         rule = self.rules.get(name)
-        outputs = rule(self, equation, inputs) if rule is not None else self.unknown(equation, inputs)
-        return [self._settled(output, variable) for output, variable in zip(outputs, equation.outvars, strict=True)]
+        return rule(self, equation, inputs) if rule is not None else self.unknown(equation, inputs)
 
     def fold(self, equation: Any, constants: list[Constant]) -> list[Constant]:
         """Return the results of an equation on constants, the same objects for the same inputs."""
@@ -157,10 +169,11 @@ class Interpreter:
 
     def _settled(self, value: Value, variable: Any) -> Value:
         """Return a value without parameters becomes a constant."""
-        if isinstance(value, Constant) or int(value.core.max(initial=ZERO)) > ONE:
-            return value
         aval: Any = variable.aval
-        if not hasattr(aval, "dtype"):
+        if isinstance(value, Constant) or not hasattr(aval, "dtype"):
+            return value
+        if int(value.core.max(initial=ZERO)) > ONE:
+            self.precision = max(self.precision, jax_internals.epsilon(aval.dtype))
             return value
         if (value.core == ZERO).all() and not jax_internals.is_key_type(aval.dtype):
             return Constant.from_packed(uniform(0, value.shape, aval.dtype), aval.dtype)

@@ -4,7 +4,9 @@ This is the one place that touches interfaces which differ between versions.
 """
 
 import contextlib
+import functools
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -26,7 +28,7 @@ _LIBRARIES = tuple(os.path.dirname(os.path.abspath(str(module.__file__))) + os.s
 _ENGINE = (_HERE + os.sep, *_LIBRARIES)
 _LIBRARY_PARTS = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}", f"{os.sep}lib{os.sep}python3")
 _SYNTHETIC = ("<string>", "<frozen", "<@beartype", "<attrs", "<dataclass")
-_JIT_BOUNDARY = f"{os.sep}_src{os.sep}pjit.py"
+_TRACING = ("infer_params", "create_pjit_jaxpr", "trace_for_jit", "trace_to_jaxpr")
 
 
 def trace(function: Callable[..., Any], specifications: Sequence[jax.ShapeDtypeStruct]) -> ClosedJaxpr:
@@ -44,6 +46,14 @@ def is_key_type(dtype: Any) -> bool:
     return jax.numpy.issubdtype(dtype, jax.dtypes.extended)
 
 
+@functools.cache
+def epsilon(dtype: Any) -> float:
+    """Return the rounding of a floating-point dtype; 0 for any other."""
+    if is_key_type(dtype) or not jax.numpy.issubdtype(dtype, np.inexact):
+        return 0.0
+    return float(jax.numpy.finfo(dtype).eps)
+
+
 def sub_program(equation: Equation) -> tuple[Jaxpr, Sequence[Any]] | None:
     """Return the program that a call-like equation runs, and its constants."""
     for name in ("jaxpr", "call_jaxpr", "fun_jaxpr", "call"):
@@ -53,6 +63,15 @@ def sub_program(equation: Equation) -> tuple[Jaxpr, Sequence[Any]] | None:
         if isinstance(program, Jaxpr):
             return program, ()
     return None
+
+
+def scan_layout(equation: Equation) -> tuple[int, int]:
+    """Return how many inputs of a scan are captured and how many are carried."""
+    params = equation.params
+    if "num_consts" in params:
+        return params["num_consts"], params["num_carry"]
+    captured, carried, _ = params["ft_in"].unpack()
+    return len(captured), len(carried)
 
 
 def evaluate(equation: Equation, values: Sequence[Any]) -> list[Any]:
@@ -104,15 +123,31 @@ def frames(equation: Equation, inside_jit: bool) -> Iterator[tuple[str, int]]:
         return
     for frame in traceback.frames:
         name = frame.file_name
-        if inside_jit and name.endswith(_JIT_BOUNDARY):
+        if inside_jit and any(word in frame.function_name for word in _TRACING):
             return
         yield name, frame.line_num
 
 
 def user_frame(equation: Equation, inside_jit: bool, fallback: tuple[str, int] | None) -> tuple[str, int] | None:
     """Return the innermost frame of the user's own code, else `fallback`, else the innermost of another library."""
+    return _users(frames(equation, inside_jit), fallback)
+
+
+def caller() -> tuple[str, int] | None:
+    """Return the innermost frame of the user's own code that is running now."""
+
+    def running() -> Iterator[tuple[str, int]]:
+        frame = sys._getframe(1)
+        while frame is not None:
+            yield frame.f_code.co_filename, frame.f_lineno
+            frame = frame.f_back
+
+    return _users(running(), None)
+
+
+def _users(found: Iterator[tuple[str, int]], fallback: tuple[str, int] | None) -> tuple[str, int] | None:
     library = None
-    for name, line in frames(equation, inside_jit):
+    for name, line in found:
         if name.startswith(_ENGINE) or name.startswith(_SYNTHETIC):
             continue
         if not any(part in name for part in _LIBRARY_PARTS):

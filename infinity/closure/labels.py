@@ -52,6 +52,13 @@ class Label(NamedTuple):
 class Part:
     """A leaf or a slice of one, as it stands in a block.
 
+    ```python
+    >>> from infinity.closure import Part
+    >>> Part(".coefficients", 0, "[:, 2]").name
+    '.coefficients[:, 2]'
+
+    ```
+
     **Fields:** `leaf` is its path in the tree, `position` its place among the parameter leaves, `slice` the slice as it
     would be written, `None` for the whole leaf, and `name` both together.
     """
@@ -69,6 +76,15 @@ class Part:
 @dataclass(frozen=True, eq=False)
 class Block:
     """A set of parameters that may be solved for together.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from infinity.closure import certify
+    >>> certificate = certify(lambda p: p[0] * p[1] + p[2], jnp.ones((3, 2)))
+    >>> [(block.names, block.indices.tolist()) for block in certificate.blocks]
+    [(('params[0]', 'params[2]'), [0, 1, 4, 5]), (('params[1]',), [2, 3])]
+
+    ```
 
     **Fields:** `parts` names the leaves and slices; `indices`, shape `(size,)`, holds the sorted positions of their
     entries in the concatenation of the ravelled parameter leaves.

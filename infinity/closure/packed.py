@@ -137,7 +137,7 @@ def reverse(packed: Packed, axes: Axes) -> Packed:
     return Packed(np.flip(packed.core, tuple(axes)) if axes else packed.core, packed.shape)
 
 
-def pad(packed: Packed, value: Any, configuration: Sequence[tuple[int, int, int]], shape: Axes) -> Packed:
+def pad(packed: Packed, value: Any, configuration: Sequence[Any], shape: Axes) -> Packed:
     """`lax.pad`, with negative and interior padding."""
     axes = [axis for axis, entry in enumerate(configuration) if tuple(entry) != (0, 0, 0)]
     if packed.core.size == 1 and packed.core.reshape(()) == value:

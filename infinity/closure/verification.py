@@ -15,11 +15,23 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 _SMALLER = 1.0 / 16.0
+_ATTEMPTS = 2
 _ROUNDING = 1e3
 
 
 class Verification(NamedTuple):
     """The largest relative difference that should vanish, and whether it is down to rounding.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from infinity.closure import certify
+    >>> certificate = certify(lambda w: 2 * w, jnp.ones(2))
+    >>> bool(certificate.verify(lambda w: 2 * w, jnp.ones(2)).ok)
+    True
+    >>> bool(certificate.verify(lambda w: w * jnp.abs(w), jnp.ones(2)).ok)
+    False
+
+    ```
 
     **Fields:** `violation`, shape `()`, relative to the change of the function; `ok`, shape `()`, boolean. Both may be
     traced.
@@ -63,18 +75,26 @@ def verify(
         steps.extend(multiple * step for multiple in multiples if multiple)
     offsets = jnp.stack(steps)
 
-    def at_scale(scale: float) -> jax.Array:
-        return jax.lax.map(output, centre + scale * offsets)
+    def attempt(state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        number, _ = state
+        return number + 1, jax.lax.map(output, centre + (_SMALLER**number).astype(theta.real.dtype) * offsets)
 
-    values = at_scale(1.0)
-    values = jax.lax.cond(jnp.all(jnp.isfinite(values)), lambda: values, lambda: at_scale(_SMALLER))
-    return _judged(values, plans)
+    def again(state: tuple[jax.Array, jax.Array]) -> jax.Array:
+        number, values = state
+        return (number == 0) | ((number < _ATTEMPTS) & ~jnp.all(jnp.isfinite(values)))
+
+    start = jnp.zeros((), theta.real.dtype), jnp.zeros((len(steps), *shape.shape), shape.dtype)
+    _, values = jax.lax.while_loop(again, attempt, start)
+    return _judged(values, plans, certificate.precision)
 
 
-def _judged(values: jax.Array, plans: Sequence[tuple[tuple[float, ...], tuple[float, ...], Any]]) -> Verification:
+def _judged(
+    values: jax.Array, plans: Sequence[tuple[tuple[float, ...], tuple[float, ...], Any]], precision: float
+) -> Verification:
     """Every difference against the change of the function and the size of rounding; what is not finite says nothing."""
     violation, ok = jnp.zeros((), values.real.dtype), jnp.array(True)
     limits = jnp.finfo(values.dtype)
+    epsilon = max(float(limits.eps), precision)
     start = 1
     for multiples, coefficients, _ in plans:
         rows = []
@@ -86,10 +106,10 @@ def _judged(values: jax.Array, plans: Sequence[tuple[tuple[float, ...], tuple[fl
         change = jnp.max(jnp.abs(found[1:] - found[:-1]))
         magnitude = jnp.max(jnp.abs(found))
         finite = jnp.isfinite(difference) & jnp.isfinite(magnitude)
-        noise = _ROUNDING * limits.eps * magnitude
+        noise = _ROUNDING * epsilon * magnitude
         relative = difference / jnp.maximum(change, limits.tiny)
         violation = jnp.maximum(violation, jnp.where(finite & (difference > noise), relative, 0.0))
-        ok = ok & jnp.where(finite, difference <= 4 * jnp.sqrt(limits.eps) * change + noise, True)
+        ok = ok & jnp.where(finite, difference <= 4 * epsilon**0.5 * change + noise, True)
     return Verification(violation, ok)
 
 

@@ -8,7 +8,6 @@ r"""Quadratic penalties whose strengths are chosen by the evidence.
 """
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import jax.scipy.linalg as jsl
 from jaxtyping import Array, Float, Int
@@ -72,14 +71,20 @@ class BlockPenalty(eqx.Module):
     def inverse_traces(self, lam: Float[Array, " C"]) -> Float[Array, " C"]:
         """`tr(S^-1 S_j)` for each strength."""
         return self._by_strength(
-            [jnp.einsum("kij,ktji->kt", jnp.linalg.inv(family.blocks(lam)), family.matrices) for family in self.families]
+            [
+                jnp.einsum("kij,ktji->kt", jnp.linalg.inv(family.blocks(lam)), family.matrices)
+                for family in self.families
+            ]
         )
 
     def traces(self, X: Float[Array, "P P"]) -> Float[Array, " C"]:
         """`tr(X S_j)` for each strength."""
         blocks = (X[family.places[:, :, None], family.places[:, None, :]] for family in self.families)
         return self._by_strength(
-            [jnp.einsum("kij,ktji->kt", block, family.matrices) for block, family in zip(blocks, self.families, strict=True)]
+            [
+                jnp.einsum("kij,ktji->kt", block, family.matrices)
+                for block, family in zip(blocks, self.families, strict=True)
+            ]
         )
 
 

@@ -116,4 +116,3 @@ class Damped(eqx.Module):
         w = -small.solve(self.target)
         p = w if self.lift is None else self.lift @ w
         return p / self.D, jnp.linalg.norm(self.small @ w)
-

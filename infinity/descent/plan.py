@@ -41,7 +41,9 @@ def plan_residuals(certificate: Certificate) -> Plan:
         )
         return Plan("multilinear", linear, rest, blocks, sentence)
     if linear.size:
-        sentence = f"{names} ({linear.size} of {certificate.size} parameters) eliminated exactly, the rest by trust region."
+        sentence = (
+            f"{names} ({linear.size} of {certificate.size} parameters) eliminated exactly, the rest by trust region."
+        )
         return Plan("partial", linear, rest, (), sentence)
     return Plan("open", linear, rest, (), "No parameter enters affinely: the trust region works alone.")
 
@@ -54,7 +56,9 @@ def plan_loss(certificate: Certificate) -> Plan:
         return Plan("constant", none, everything, (), "The loss does not depend on the parameters.")
     blocks = certificate.quadratic_blocks
     if blocks is None:
-        return Plan("open", none, everything, (), "The loss is not quadratic in any partition: trust-region Newton works alone.")
+        return Plan(
+            "open", none, everything, (), "The loss is not quadratic in any partition: trust-region Newton works alone."
+        )
     positions = tuple(np.asarray(block.indices, dtype=int) for block in blocks)
     if len(positions) == 1:
         return Plan("quadratic", none, everything, positions, "The loss is quadratic: one Newton step solves it.")

@@ -82,7 +82,9 @@ def accumulate_gradient(
     return _over(chunks, count, add, (jnp.zeros_like(theta), jnp.zeros((), theta.dtype)))
 
 
-def accumulate_loss(residuals: Residuals, theta: Float[Array, " P"], chunks: PyTree, count: Int[Array, ""]) -> Float[Array, ""]:
+def accumulate_loss(
+    residuals: Residuals, theta: Float[Array, " P"], chunks: PyTree, count: Int[Array, ""]
+) -> Float[Array, ""]:
     """The weighted sum of squares over two at `theta`."""
 
     def add(chunk, total):

@@ -40,7 +40,8 @@ class Trust(eqx.Module):
 class Outcome(eqx.Module):
     """Where the iteration ended, and the tests of stationarity there.
 
-    **Fields:** `flatness` is `max_j |J_j . r| / (|J_j| |r|)`, the cosine between the residual and the nearest column (`|r|` not below `sqrt(eps)` of its first value); `offset` is `|J p| / |r|` for
+    **Fields:** `flatness` is `max_j |J_j . r| / (|J_j| |r|)`, the cosine between the residual and the nearest column, with `|r|` not below
+    `sqrt(eps)` of its first value; `offset` is `|J p| / |r|` for
     the Gauss-Newton step `p` (the relative offset of Bates and Watts); `step` is `|D p| / |D z|`; `converged` says whether one of them is below tolerance.
     """
 
@@ -137,7 +138,7 @@ def _finish(projection: Projection, state: Trust, *, rtol, floor, shortest, scal
         return p, explained / length, scaled(p, model) / jnp.maximum(scaled(point.z, model), tiny)
 
     def body(carry):
-        point, model, p, offset, step, _, count, ledger = carry
+        point, model, p, _, step, _, count, ledger = carry
         trial = projection.polish(projection.reduce(point.z + p))
         accept = jnp.isfinite(trial.loss) & (trial.loss <= point.loss * (1 + 100 * eps))
         new_point, new_model = jax.lax.cond(

@@ -67,8 +67,10 @@ class DirectFit(NamedTuple):
 
 
 def roughness_penalty(model: AbstractSeparable) -> BlockPenalty:
-    """Mass and stiffness penalties on the factors and the additive block: one strength for the size of all factors, one for the roughness in
-    each dimension, and the same again for the additive block; one for the mixing."""
+    """Mass and stiffness penalties on the factors and the additive block.
+
+    One strength for the size of all factors and one for the roughness in each dimension, the same again for the additive block, and one for the mixing.
+    """
     D, M, O = model.dimensions, model.modes, model.outputs
     sizes = [basis.size for basis in model.bases]
     runs: dict[int, list] = {}
@@ -167,7 +169,15 @@ def _stationarity(model: AbstractSeparable, normal: Normal, penalty: BlockPenalt
 class _Descent:
     """The iteration on the first samples of the data; the Gram matrix may come from fewer of them than the gradient and the loss."""
 
-    def __init__(self, data: Data, used: int, gram: int, penalty: BlockPenalty, report: Callable[..., None], counts: dict[str, int]):
+    def __init__(
+        self,
+        data: Data,
+        used: int,
+        gram: int,
+        penalty: BlockPenalty,
+        report: Callable[..., None],
+        counts: dict[str, int],
+    ):
         self.data, self.penalty, self.report, self.counts = data, penalty, report, counts
         # Chunks, and the numbers measured in them.
         self.used, self.gram = jnp.asarray(used), jnp.asarray(gram)
@@ -192,7 +202,9 @@ class _Descent:
         """Iterate until a step promises less than `tolerance` of the objective, `CALM_STEPS` times in a row."""
         growth, calm, accepted, effective = 2.0, 0, 0, float("nan")
         for _ in range(iterations):
-            trial, promised, size = _propose(stage.model, stage.normal, self.penalty, stage.evidence, jnp.asarray(stage.damping))
+            trial, promised, size = _propose(
+                stage.model, stage.normal, self.penalty, stage.evidence, jnp.asarray(stage.damping)
+            )
             loss = _loss(trial, self.data, self.used)
             self.counts["residuals"] += 1
             self.counts["factorisations"] += 1
@@ -208,7 +220,9 @@ class _Descent:
                     evidence, value = _update(trial, normal, self.penalty, evidence, jnp.asarray(self.samples))
                     self.counts["factorisations"] += 1
                     effective = float(value)
-                stage = Stage(trial, normal, evidence, float(_objective(trial, self.penalty, evidence, normal.loss)), damping)
+                stage = Stage(
+                    trial, normal, evidence, float(_objective(trial, self.penalty, evidence, normal.loss)), damping
+                )
                 calm = calm + 1 if drop <= tolerance * abs(objective) else 0
             else:
                 self.counts["rejected"] += 1
@@ -239,7 +253,7 @@ def fit_separable(
     penalty = roughness_penalty(model)
     ones = jnp.ones((penalty.strengths,), x.dtype)
     evidence = Evidence(ones, jnp.asarray(0.01, x.dtype))
-    counts = dict.fromkeys(("residuals", "jacobians", "factorisations", "iterations", "rejected"), 0)
+    counts: dict[str, int] = dict.fromkeys(("residuals", "jacobians", "factorisations", "iterations", "rejected"), 0)
     history: list[dict[str, Any]] = []
 
     def reporter(stage_name: str):
@@ -276,7 +290,9 @@ def fit_separable(
     descent = _Descent(data, chunks, gram if gram < 0.7 * chunks else chunks, penalty, reporter("all"), counts)
     stage, effective, converged = descent.run(descent.start(model, evidence, damping), iterations, tolerance)
     stationarity = float(_stationarity(stage.model, stage.normal, penalty, stage.evidence))
-    return DirectFit(stage.model, stage.normal, penalty, stage.evidence, effective, converged, stationarity, history, counts)
+    return DirectFit(
+        stage.model, stage.normal, penalty, stage.evidence, effective, converged, stationarity, history, counts
+    )
 
 
 @eqx.filter_jit

@@ -94,8 +94,14 @@ def fit(
     given = model
     if model is None:
         size = choose_size(unit_box(inputs[train], lower, upper), count, modes, elements, degree)
-        options = {"modes": size.modes, "elements": [len(row) - 1 for row in size.breakpoints], "degree": list(size.degrees)}
-        inner: eqx.Module = KHRONOS(modes=size.modes, breakpoints=size.breakpoints, degree=size.degrees, outputs=count, key=jax.random.key(seed))
+        options = {
+            "modes": size.modes,
+            "elements": [len(row) - 1 for row in size.breakpoints],
+            "degree": list(size.degrees),
+        }
+        inner: Any = KHRONOS(
+            modes=size.modes, breakpoints=size.breakpoints, degree=size.degrees, outputs=count, key=jax.random.key(seed)
+        )
     else:
         inner = _checked_model(model, inputs, names, count)
         if modes is not None or elements is not None:
@@ -113,20 +119,23 @@ def fit(
         jnp.asarray((outputs[train] - shift) / scale, dtype),
         jnp.asarray(weight[train], dtype),
     )
-    if streamed:
+    if isinstance(inner, AbstractSeparable) and streamed:
         found = _streamed(inner, data, seed, 1e-2 if tolerance is None else tolerance, progress)
     else:
         found = fit_generic(inner, *data, solver, 1e-8 if tolerance is None else tolerance)
         options["covariance"] = "the model or the table is too large for it" if found.covariance is None else "computed"
+    as_floats = lambda row: tuple(float(v) for v in row)
     fitted = Fitted(
-        found.model,
-        *(tuple(float(v) for v in ends) for ends in (lower, upper)),
-        scaled,
-        *(tuple(float(v) for v in row) for row in (shift, scale)),
-        names,
-        targets,
-        outside,
-        np.ndim(y) == 1,
+        inner=found.model,
+        lower=as_floats(lower),
+        upper=as_floats(upper),
+        scaled=scaled,
+        shift=as_floats(shift),
+        scale=as_floats(scale),
+        names=names,
+        targets=targets,
+        outside=outside,
+        scalar=np.ndim(y) == 1,
     )
     metrics = {"train": metrics_of(outputs[train], _quietly(fitted, inputs[train])), "heldout": None}
     if len(heldout):
@@ -182,7 +191,7 @@ def _quietly(fitted: Fitted, x: np.ndarray) -> np.ndarray:
 
 
 def _held_out(rows: int, share: float, seed: int) -> np.ndarray:
-    number = int(round(share * rows))
+    number = round(share * rows)
     number = number if rows - number >= 2 else 0
     return np.sort(np.random.default_rng(seed).permutation(rows)[:number])
 
@@ -201,7 +210,7 @@ def _checked_weights(weights: Any, rows: int) -> np.ndarray:
     return values
 
 
-def _checked_model(model: Any, x: np.ndarray, names: tuple[str, ...], outputs: int) -> eqx.Module:
+def _checked_model(model: Any, x: np.ndarray, names: tuple[str, ...], outputs: int) -> Any:
     if not callable(model):
         raise ValueError(f"model is {type(model).__name__}; expected an Equinox module that maps a point (D,) to (O,)")
     if isinstance(model, AbstractSeparable):

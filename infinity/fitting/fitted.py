@@ -12,6 +12,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from .checks import check_finite
@@ -36,12 +37,12 @@ class Fitted(eqx.Module):
     - `scaled`: whether the inner model lives on the unit box instead of the physical one.
     - `shift`, `scale`: of the outputs, static, O numbers each.
     - `names`, `targets`: of the columns.
-    - `outside`: what happens outside the box: `"error"`; `"warn"`, linear continuation with a warning; `"linear"`, the same without; `"clamp"`, the value at the nearest
-      point of the box; `"nan"`. Inside a traced program (`jit`, `grad`) no warning can be given, so `"warn"` is `"linear"` there.
+    - `outside`: what happens outside the box: `"error"`; `"warn"`, linear continuation with a warning; `"linear"`, the same without; `"clamp"`, the value at
+      the nearest point of the box; `"nan"`. Inside a traced program (`jit`, `grad`) no warning can be given, so `"warn"` is `"linear"` there.
     - `scalar`: one output of shape `()`.
     """
 
-    inner: eqx.Module
+    inner: Any
     lower: tuple[float, ...] = eqx.field(static=True)
     upper: tuple[float, ...] = eqx.field(static=True)
     scaled: bool = eqx.field(static=True)
@@ -55,8 +56,12 @@ class Fitted(eqx.Module):
     def __check_init__(self):
         if self.outside not in get_args(Outside):
             raise ValueError(f"outside is {self.outside!r}; expected one of {', '.join(get_args(Outside))}")
-        if not len(self.lower) == len(self.upper) == len(self.names) or not len(self.shift) == len(self.scale) == len(self.targets):
-            raise ValueError("a fitted model needs one name, lower and upper end an input, and one name, shift and scale a target")
+        if not len(self.lower) == len(self.upper) == len(self.names) or not len(self.shift) == len(self.scale) == len(
+            self.targets
+        ):
+            raise ValueError(
+                "a fitted model needs one name, lower and upper end an input, and one name, shift and scale a target"
+            )
 
     @property
     def dimensions(self) -> int:
@@ -72,13 +77,17 @@ class Fitted(eqx.Module):
         """The value at a point `x` of shape `(D,)`: `(O,)`, or `()` for a single target."""
         x = jnp.asarray(x)
         if x.shape != (self.dimensions,):
-            raise ValueError(f"got a point of shape {x.shape}; expected ({self.dimensions},): {', '.join(self.names)}. Batch with jax.vmap.")
+            raise ValueError(
+                f"got a point of shape {x.shape}; expected ({self.dimensions},): {', '.join(self.names)}. Batch with jax.vmap."
+            )
         lower, upper = jnp.asarray(self.lower, x.dtype), jnp.asarray(self.upper, x.dtype)
         inside = jnp.clip(x, lower, upper)
         beyond = jnp.any(inside != x)
         if self.outside == "error":
-            x = eqx.error_if(x, beyond, "a fitted model was asked for a value outside the box of its data (outside='error')")
-        if self.outside == "warn" and not isinstance(beyond, jax.core.Tracer) and bool(beyond):
+            x = eqx.error_if(
+                x, beyond, "a fitted model was asked for a value outside the box of its data (outside='error')"
+            )
+        if self.outside == "warn" and not isinstance(beyond, Tracer) and bool(beyond):
             warnings.warn(self._outside_sentence(np.asarray(x)[None]), OutsideWarning, stacklevel=2)
         if self.outside in ("linear", "warn"):
             value, slope = jax.jvp(self._physical, (inside,), (x - inside,))
@@ -110,7 +119,9 @@ class Fitted(eqx.Module):
         rows = np.asarray(x)
         rows = rows[:, None] if rows.ndim == 1 and self.dimensions == 1 else rows
         if rows.ndim != 2 or rows.shape[1] != self.dimensions:
-            raise ValueError(f"x has shape {rows.shape}; expected (N, {self.dimensions}), the columns {', '.join(self.names)}")
+            raise ValueError(
+                f"x has shape {rows.shape}; expected (N, {self.dimensions}), the columns {', '.join(self.names)}"
+            )
         check_finite(rows, self.names)
         if self.outside in ("error", "warn") and self.rows_outside(rows).any():
             sentence = self._outside_sentence(rows)
@@ -123,7 +134,11 @@ class Fitted(eqx.Module):
     def rows_outside(self, x: np.ndarray) -> np.ndarray:
         """Which rows lie outside the box, `(N,)` truth values; rounding of the box's ends is forgiven."""
         lower, upper = np.asarray(self.lower), np.asarray(self.upper)
-        slack = 4 * np.finfo(np.float32 if x.dtype == np.float32 else np.float64).eps * np.maximum(np.abs(lower), np.abs(upper))
+        slack = (
+            4
+            * np.finfo(np.float32 if x.dtype == np.float32 else np.float64).eps
+            * np.maximum(np.abs(lower), np.abs(upper))
+        )
         return np.any((x < lower - slack) | (x > upper + slack), axis=1)
 
     def _outside_sentence(self, x: np.ndarray) -> str:
@@ -142,7 +157,16 @@ class Fitted(eqx.Module):
         """The same model without the policies that act outside a compiled program."""
         quiet = "linear" if self.outside in ("error", "warn") else self.outside
         return Fitted(
-            self.inner, self.lower, self.upper, self.scaled, self.shift, self.scale, self.names, self.targets, quiet, self.scalar
+            self.inner,
+            self.lower,
+            self.upper,
+            self.scaled,
+            self.shift,
+            self.scale,
+            self.names,
+            self.targets,
+            quiet,
+            self.scalar,
         )
 
 

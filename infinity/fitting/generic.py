@@ -1,6 +1,6 @@
 r"""Fitting any Equinox model: its residuals go to an Optimistix or Optax solver, Infinite Descent unless another is given.
 
-    r_n(theta) = sqrt(w_n) (u(x_n; theta) - y_n)
+r_n(theta) = sqrt(w_n) (u(x_n; theta) - y_n)
 """
 
 from typing import Any, NamedTuple
@@ -74,7 +74,9 @@ def fit_generic(model: eqx.Module, x: Array, y: Array, weights: Array, solver: A
         raise ValueError("the model has no free parameters: none of its leaves is an array of floats")
     shape = jax.eval_shape(lambda p: jax.vmap(eqx.combine(p, static))(x), params).shape
     if shape not in (y.shape, y.shape[:1] if y.shape[1] == 1 else y.shape):
-        raise ValueError(f"the model gives shape {shape[1:]} for one point; expected ({y.shape[1]},) as there are {y.shape[1]} targets")
+        raise ValueError(
+            f"the model gives shape {shape[1:]} for one point; expected ({y.shape[1]},) as there are {y.shape[1]} targets"
+        )
     residuals, data = residuals_of(static), (x, y, weights)
     certificate = certify(residuals, params, jax.tree.map(lambda a: a[: min(len(a), 256)], data))
     method = chosen_solver(solver, tolerance)
@@ -92,8 +94,14 @@ def fit_generic(model: eqx.Module, x: Array, y: Array, weights: Array, solver: A
     r = residuals(solution.value, data)
     numbers = float(jnp.sum(weights > 0)) * y.shape[1]
     variance = float(jnp.sum(r**2)) / max(numbers - theta.size, 1.0)
-    sentence = solution.state.plan.sentence if isinstance(method, InfiniteDescent) else f"Solved by {type(method).__name__}."
-    stats = {key: np.asarray(value).item() for key, value in solution.stats.items() if np.ndim(value) == 0 and value is not None}
+    sentence = (
+        solution.state.plan.sentence if isinstance(method, InfiniteDescent) else f"Solved by {type(method).__name__}."
+    )
+    stats = {
+        key: np.asarray(value).item()
+        for key, value in solution.stats.items()
+        if np.ndim(value) == 0 and value is not None
+    }
     history = []
     if isinstance(method, InfiniteDescent):
         losses = np.asarray(solution.state.ledger.history)

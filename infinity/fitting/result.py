@@ -77,7 +77,13 @@ class Result:
         """Write the model to one file, with how it was found in its header; `inf.load` reads it back."""
         from ..io import save
 
-        about = {"metrics": self.metrics, "status": self.status, "message": self.message, "seed": self.seed, "options": self.options}
+        about = {
+            "metrics": self.metrics,
+            "status": self.status,
+            "message": self.message,
+            "seed": self.seed,
+            "options": self.options,
+        }
         save(self.model, path, header=about)
 
 
@@ -106,5 +112,3 @@ def metrics_of(y: np.ndarray, prediction: np.ndarray) -> dict[str, Any]:
         "r2": float(1 - nrmse**2),
         "max_error": float(np.max(np.abs(error))),
     }
-
-

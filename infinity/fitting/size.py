@@ -51,7 +51,9 @@ def choose_size(x: np.ndarray, outputs: int, modes: int | None, elements: int | 
     size = Size(modes or 1, breakpoints, degrees)
     if modes is None:
         functions = sum(c + q for c, q in zip(counts, degrees, strict=True))
-        affordable = (numbers / ROWS_PER_UNKNOWN - functions * outputs - outputs) / (functions + (outputs if outputs > 1 else 0))
+        affordable = (numbers / ROWS_PER_UNKNOWN - functions * outputs - outputs) / (
+            functions + (outputs if outputs > 1 else 0)
+        )
         size = size._replace(modes=int(np.clip(affordable, 1, MOST_MODES)))
     chosen = modes is not None or elements is not None
     remedy = "fewer modes or elements, a lower degree, or more rows" if chosen else "more rows or fewer inputs"

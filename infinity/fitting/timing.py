@@ -21,9 +21,9 @@ _registered = threading.Lock()
 _listening = False
 
 
-def _listen(event: str, duration: float, **_) -> None:
+def _listen(event: str, duration_secs: float, **kwargs: str | int) -> None:
     if event in _EVENTS:
-        _compilation.seconds += duration
+        _compilation.seconds += duration_secs
 
 
 class Stopwatch:

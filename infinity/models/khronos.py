@@ -73,12 +73,15 @@ class KHRONOS(AbstractSeparable):
         if layers != 1:
             raise ValueError(f"KHRONOS got layers={layers}; this version has one kernel layer. Use layers=1.")
         if (domain is None) == (breakpoints is None):
-            raise ValueError("KHRONOS needs either a domain, [(lo, hi)] * D, or breakpoints for each dimension, not both.")
-        if breakpoints is None:
+            raise ValueError(
+                "KHRONOS needs either a domain, [(lo, hi)] * D, or breakpoints for each dimension, not both."
+            )
+        rows = breakpoints
+        if rows is None:
             box = _checked_box(domain or ())
             counts = _each("elements", elements, len(box))
-            breakpoints = [np.linspace(lo, hi, count + 1) for (lo, hi), count in zip(box, counts, strict=True)]
-        self.breakpoints = tuple(tuple(float(t) for t in row) for row in breakpoints)
+            rows = [np.linspace(lo, hi, count + 1).tolist() for (lo, hi), count in zip(box, counts, strict=True)]
+        self.breakpoints = tuple(tuple(float(t) for t in row) for row in rows)
         dimensions = len(self.breakpoints)
         self.degrees = _each("degree", degree, dimensions, least=0)
         self.scalar = outputs == "scalar"
@@ -137,11 +140,19 @@ class KHRONOS(AbstractSeparable):
         factors, mixing = prolong(self.factors), self.mixing
         if modes is not None and modes != self.modes:
             if modes < self.modes or key is None:
-                raise ValueError(f"refine got modes={modes} for a model of {self.modes}; expected more, and a key for the new ones.")
+                raise ValueError(
+                    f"refine got modes={modes} for a model of {self.modes}; expected more, and a key for the new ones."
+                )
             new = starting_factors(key, modes - self.modes, [basis.size for basis in finer])
             new = (jnp.zeros_like(new[0]), *new[1:])
-            factors = tuple(jnp.concatenate([old, added.astype(old.dtype)]) for old, added in zip(factors, new, strict=True))
-            mixing = None if mixing is None else jnp.concatenate([mixing, jnp.ones_like(mixing[:, :1]).repeat(modes - self.modes, 1)], 1)
+            factors = tuple(
+                jnp.concatenate([old, added.astype(old.dtype)]) for old, added in zip(factors, new, strict=True)
+            )
+            mixing = (
+                None
+                if mixing is None
+                else jnp.concatenate([mixing, jnp.ones_like(mixing[:, :1]).repeat(modes - self.modes, 1)], 1)
+            )
         model = object.__new__(KHRONOS)
         fields = {
             "factors": factors,
@@ -168,7 +179,9 @@ def _each(name: str, value: int | Sequence[int], dimensions: int, least: int = 1
     """One integer a dimension from one integer or a sequence of them."""
     values = (value,) * dimensions if isinstance(value, int | np.integer) else tuple(value)
     if len(values) != dimensions or any(int(v) != v or v < least for v in values):
-        raise ValueError(f"KHRONOS got {name}={value}; expected one integer of at least {least}, or {dimensions} of them.")
+        raise ValueError(
+            f"KHRONOS got {name}={value}; expected one integer of at least {least}, or {dimensions} of them."
+        )
     return tuple(int(v) for v in values)
 
 

@@ -81,7 +81,9 @@ class AbstractSeparable(eqx.Module):
             local.append(_Local(tuple(members), first, values))
         return local
 
-    def _windows(self, coefficients: tuple[Float[Array, "rows _"], ...], local: list["_Local"]) -> Float[Array, "D rows"]:
+    def _windows(
+        self, coefficients: tuple[Float[Array, "rows _"], ...], local: list["_Local"]
+    ) -> Float[Array, "D rows"]:
         """`sum_j C_drj B_dj(x_d)` for every dimension."""
         parts = [
             jax.vmap(_window)(jnp.stack([coefficients[d] for d in at.members]), at.first, at.values) for at in local
@@ -124,7 +126,9 @@ class AbstractSeparable(eqx.Module):
         factors = tuple((weights * others[d])[:, :, None] * spread[d] for d in range(self.dimensions))
         identity = jnp.eye(O, dtype=features.dtype)
         mixing = None if self.mixing is None else identity[:, :, None] * product(features)
-        additive = None if self.additive is None else tuple(identity[:, :, None] * spread[d] for d in range(self.dimensions))
+        additive = (
+            None if self.additive is None else tuple(identity[:, :, None] * spread[d] for d in range(self.dimensions))
+        )
         constant = None if self.constant is None else identity
         where = lambda model: (model.factors, model.mixing, model.additive, model.constant)
         return eqx.tree_at(where, self, (factors, mixing, additive, constant), is_leaf=lambda leaf: leaf is None)

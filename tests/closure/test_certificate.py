@@ -32,7 +32,7 @@ def mixed(dtype):
 
 def test_only_floating_point_arrays_are_parameters(dtype):
     model = mixed(dtype)
-    certificate = certify(lambda m, x: m(x), model, jnp.arange(3, dtype=dtype))
+    certificate = certify(lambda m, x: m(x), model, jnp.arange(1, 4, dtype=dtype))
     assert certificate.leaves == (".scale", ".inner['b']", ".inner['w']")
     assert certificate.shapes == ((), (2,), (2, 3))
     assert certificate.size == 9
@@ -43,7 +43,7 @@ def test_only_floating_point_arrays_are_parameters(dtype):
 
 def test_indices_count_as_ravel_pytree_does(dtype):
     model = mixed(dtype)
-    certificate = certify(lambda m, x: m(x), model, jnp.arange(3, dtype=dtype))
+    certificate = certify(lambda m, x: m(x), model, jnp.arange(1, 4, dtype=dtype))
     flat, unravel = ravel_pytree(eqx.filter(model, eqx.is_inexact_array))
     changed = unravel(flat.at[certificate.affine_set.indices].set(7.0))
     assert (changed.scale == 7).all()
@@ -115,10 +115,22 @@ def test_quadratic_blocks_of_a_loss():
 
 @pytest.mark.parametrize(
     ("function", "primitive"),
-    [(jnp.abs, "abs"), (jnp.sqrt, "sqrt"), (jnp.log, "log"), (jnp.sign, "sign"), (jnp.floor, "floor"), (jnp.sort, "sort"),
-     (lambda v: v.astype(int), "convert_element_type"), (lambda v: jnp.where(v > 0, v, 0), "gt"), (jnp.max, "reduce_max"),
-     (jax.lax.erf, "erf"), (lambda v: jnp.exp(jnp.exp(v)), "exp"), (lambda v: jnp.sin(v * v), "sin"), (jnp.cumprod, None)],
-)  # fmt: skip
+    [
+        (jnp.abs, "abs"),
+        (jnp.sqrt, "sqrt"),
+        (jnp.log, "log"),
+        (jnp.sign, "sign"),
+        (jnp.floor, "floor"),
+        (jnp.sort, "sort"),
+        (jnp.max, "reduce_max"),
+        (jax.lax.erf, "erf"),
+        (lambda v: v.astype(int), "convert_element_type"),
+        (lambda v: jnp.where(v > 0, v, 0), "gt"),
+        (lambda v: jnp.exp(jnp.exp(v)), "exp"),
+        (lambda v: jnp.sin(v * v), "sin"),
+        (jnp.cumprod, None),
+    ],
+)
 def test_an_obstruction_names_primitive_and_line(function, primitive):
     def residuals(w):
         return function(w) * 1.0
@@ -131,7 +143,7 @@ def test_an_obstruction_names_primitive_and_line(function, primitive):
     (obstruction,) = certificate.obstructions
     assert (obstruction.leaf, obstruction.primitive, obstruction.file) == ("params", primitive, __file__)
     lines, first = inspect.getsourcelines(test_an_obstruction_names_primitive_and_line)
-    assert first - 10 <= obstruction.line < first + len(lines)
+    assert first - 20 <= obstruction.line < first + len(lines)
     assert certificate.family == "open"
 
 

@@ -19,8 +19,8 @@ def spline(factors, x):
     return jax.vmap(lambda sample: jnp.sum(jnp.prod(jax.vmap(one)(factors, sample), axis=0)))(x)
 
 
-FACTORS = jnp.ones((4, 3, 6))
-SAMPLES = jax.random.uniform(jax.random.key(0), (20, 4))
+FACTORS = jnp.ones((3, 2, 5))
+SAMPLES = jax.random.uniform(jax.random.key(0), (8, 3))
 
 
 def sizes(certificate):
@@ -38,16 +38,15 @@ def test_inside_jit_and_vmap_as_outside():
     assert bool(inner(FACTORS, SAMPLES))
     assert bool(jax.jit(inner)(FACTORS, SAMPLES))
     assert jax.vmap(inner)(jnp.stack([FACTORS, 2 * FACTORS]), jnp.stack([SAMPLES, SAMPLES])).tolist() == [True, True]
-    assert jax.lax.map(lambda f: inner(f, SAMPLES), jnp.stack([FACTORS, FACTORS])).all()
-    assert all(sizes(certificate) == [18] * 4 for certificate in found)
-    assert len(found) == 4
+    assert all(sizes(certificate) == [10] * 3 for certificate in found)
+    assert len(found) == 3
 
 
 def test_closed_over_tracers():
     @jax.jit
     def outer(x):
         certificate = certify(lambda f: spline(f, x), FACTORS)
-        assert sizes(certificate) == [18] * 4
+        assert sizes(certificate) == [10] * 3
         return certificate.verify(lambda f: spline(f, x), FACTORS).violation
 
     with jax.checking_leaks():
@@ -57,7 +56,7 @@ def test_closed_over_tracers():
 def test_inside_grad():
     def outer(factors):
         certificate = certify(spline, factors, SAMPLES)
-        assert certificate.degree == 4
+        assert certificate.degree == 3
         return jnp.sum(spline(factors, SAMPLES))
 
     assert jax.grad(outer)(FACTORS).shape == FACTORS.shape

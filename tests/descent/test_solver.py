@@ -3,12 +3,13 @@
 import warnings
 
 import equinox as eqx
-import infinity as inf
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optimistix as optx
 import pytest
+
+import infinity as inf
 from infinity.descent.projection import Projection
 
 t = jnp.linspace(0.0, 1.0, 25)
@@ -32,7 +33,11 @@ def test_affine_is_one_factorisation(dtype):
     solution = solve(lambda w, _: A @ w - b, jnp.zeros(4, dtype))
     assert solution.result == optx.RESULTS.successful
     assert solution.state.plan.strategy == "affine"
-    assert (int(solution.stats["num_steps"]), int(solution.stats["factorisations"]), int(solution.stats["iterations"])) == (1, 1, 0)
+    assert (
+        int(solution.stats["num_steps"]),
+        int(solution.stats["factorisations"]),
+        int(solution.stats["iterations"]),
+    ) == (1, 1, 0)
     np.testing.assert_allclose(solution.value, jnp.linalg.lstsq(A, b)[0], rtol=1e-4 if dtype == jnp.float32 else 1e-12)
     assert solution.value.dtype == dtype
 

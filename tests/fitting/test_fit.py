@@ -4,13 +4,14 @@ import subprocess
 import sys
 
 import equinox as eqx
-import infinity as inf
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import optimistix as optx
 import pytest
+
+import infinity as inf
 
 RNG = np.random.default_rng(0)
 X = RNG.uniform([10.0, -2.0], [20.0, 2.0], size=(500, 2))
@@ -70,9 +71,7 @@ def test_several_outputs_share_modes():
 @pytest.mark.parametrize("policy", ["linear", "clamp", "nan", "error", "warn"])
 def test_policy_outside_the_box(smooth, policy):
     model = eqx.tree_at(lambda m: m.inner.constant, smooth.model, smooth.model.inner.constant)
-    model = inf.Fitted(
-        **{**{name: getattr(model, name) for name in model.__dataclass_fields__}, "outside": policy}
-    )
+    model = inf.Fitted(**{**{name: getattr(model, name) for name in model.__dataclass_fields__}, "outside": policy})
     edge = jnp.array([model.upper[0], 0.5])
     beyond = edge + jnp.array([1.0, 0.0])
     clamped = smooth.model(edge)
@@ -114,7 +113,14 @@ T = np.linspace(0, 3, 40)
 @pytest.mark.parametrize("solver", [None, optx.LevenbergMarquardt(rtol=1e-10, atol=1e-10), optax.adam(0.05)])
 def test_any_equinox_model_and_any_solver(solver):
     y = 5 * np.exp(-1.3 * T)
-    result = inf.fit(T, y, model=Decay(jnp.array(1.0), jnp.array(0.5)), solver=solver, holdout=0.0, tolerance=1e-9 if solver is None else 1e-6)
+    result = inf.fit(
+        T,
+        y,
+        model=Decay(jnp.array(1.0), jnp.array(0.5)),
+        solver=solver,
+        holdout=0.0,
+        tolerance=1e-9 if solver is None else 1e-6,
+    )
     tolerance = 1e-2 if isinstance(solver, optax.GradientTransformation) else 1e-6
     np.testing.assert_allclose([result.model.inner.amplitude, result.model.inner.rate], [5, 1.3], rtol=tolerance)
     assert result.metrics["heldout"] is None
@@ -147,7 +153,9 @@ def test_weights_count_as_repetitions():
     weights = rng.integers(1, 3, size=60).astype(float)
     model = Decay(jnp.array(1.0), jnp.array(0.1))
     weighted = inf.fit(x, y, model=model, weights=weights, holdout=0.0)
-    repeated = inf.fit(np.repeat(x, weights.astype(int), axis=0), np.repeat(y, weights.astype(int)), model=model, holdout=0.0)
+    repeated = inf.fit(
+        np.repeat(x, weights.astype(int), axis=0), np.repeat(y, weights.astype(int)), model=model, holdout=0.0
+    )
     np.testing.assert_allclose(weighted.model.inner.rate, repeated.model.inner.rate, rtol=1e-6)
 
 
@@ -182,7 +190,10 @@ def test_double_precision_switched_off_says_so():
         ({"weights": np.ones(3)}, "weights has shape"),
         ({"weights": np.where(np.arange(500) == 6, -1.0, 1.0)}, "row 7: the weight is -1.0"),
         ({"model": 3}, "model is int"),
-        ({"model": inf.KHRONOS([(0.0, 1.0)] * 2, key=jax.random.key(0))}, "row 1, column 'x0'.*outside the model's domain"),
+        (
+            {"model": inf.KHRONOS([(0.0, 1.0)] * 2, key=jax.random.key(0))},
+            "row 1, column 'x0'.*outside the model's domain",
+        ),
         ({"model": inf.KHRONOS([(0.0, 1.0)] * 3, key=jax.random.key(0))}, "3 inputs and 1 outputs"),
         ({"model": Decay(jnp.array(1.0), jnp.array(1.0)), "solver": "adam"}, "solver is str"),
         ({"model": Decay(jnp.array(1.0), jnp.array(1.0)), "modes": 3}, "both a model and its size"),

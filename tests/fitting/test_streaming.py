@@ -1,15 +1,16 @@
 """The streamed normal equations and the evidence against their definitions, and against the generic path."""
 
 import equinox as eqx
-import infinity as inf
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
+
+import infinity as inf
 from infinity.descent.evidence import Evidence, covariance, damped_step, update
 from infinity.descent.streaming import accumulate, accumulate_gradient, accumulate_loss, chunked
 from infinity.fitting.direct import Data, _residuals, _rows, fit_separable, flatten, roughness_penalty
-from jax.flatten_util import ravel_pytree
 
 
 def problem(outputs=2, samples=70, dtype=jnp.float64):

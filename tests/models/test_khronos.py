@@ -1,11 +1,12 @@
 """The separable model: its formula, its derivatives, its blocks, exact refinement."""
 
 import equinox as eqx
-import infinity as inf
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
+import infinity as inf
 from infinity.models.products import exclusive_products, product
 
 
@@ -21,7 +22,9 @@ def build(dtype=jnp.float64, outputs=1, dimensions=3, **options):
 
 def points(model, number=20, dtype=jnp.float64, seed=0):
     box = jnp.asarray(model.domain, dtype)
-    return box[:, 0] + (box[:, 1] - box[:, 0]) * jax.random.uniform(jax.random.key(seed), (number, model.dimensions), dtype)
+    return box[:, 0] + (box[:, 1] - box[:, 0]) * jax.random.uniform(
+        jax.random.key(seed), (number, model.dimensions), dtype
+    )
 
 
 def by_the_formula(model, x):
@@ -48,7 +51,12 @@ def test_value_is_the_formula(outputs, blocks, dtype):
     wanted = jnp.stack([by_the_formula(model, row) for row in x])
     assert got.dtype == dtype
     assert got.shape == ((20,) if outputs == "scalar" else (20, model.outputs))
-    np.testing.assert_allclose(got.reshape(wanted.shape), wanted, rtol=2e-4 if dtype == jnp.float32 else 1e-11, atol=1e-4 if dtype == jnp.float32 else 1e-12)
+    np.testing.assert_allclose(
+        got.reshape(wanted.shape),
+        wanted,
+        rtol=2e-4 if dtype == jnp.float32 else 1e-11,
+        atol=1e-4 if dtype == jnp.float32 else 1e-12,
+    )
 
 
 @pytest.mark.parametrize("outputs", [1, 2, "scalar"])
@@ -78,14 +86,25 @@ def test_gradient_is_finite_where_factors_vanish():
 def test_affine_in_each_block():
     model = build(outputs=2)
     x = points(model, 5)
-    for where in [lambda m: m.factors[0], lambda m: m.factors[2], lambda m: m.mixing, lambda m: (*m.additive, m.constant)]:
+    for where in [
+        lambda m: m.factors[0],
+        lambda m: m.factors[2],
+        lambda m: m.mixing,
+        lambda m: (*m.additive, m.constant),
+    ]:
         at = lambda t, where=where: jax.vmap(
-            eqx.tree_at(where, model, jax.tree.map(lambda leaf: leaf + t * jnp.cos(jnp.arange(leaf.size)).reshape(leaf.shape), where(model)))
+            eqx.tree_at(
+                where,
+                model,
+                jax.tree.map(lambda leaf: leaf + t * jnp.cos(jnp.arange(leaf.size)).reshape(leaf.shape), where(model)),
+            )
         )(x)
         np.testing.assert_allclose(at(2.0) - 2 * at(1.0) + at(0.0), 0.0, atol=1e-11)
 
 
-@pytest.mark.parametrize("change", [{"elements": 60}, {"degree": 5}, {"modes": 6}, {"elements": 120, "degree": 4, "modes": 5}])
+@pytest.mark.parametrize(
+    "change", [{"elements": 60}, {"degree": 5}, {"modes": 6}, {"elements": 120, "degree": 4, "modes": 5}]
+)
 def test_refinement_is_exact(change):
     model = build(outputs=2)
     finer = model.refine(**change, key=jax.random.key(5))

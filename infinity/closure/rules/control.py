@@ -91,7 +91,7 @@ def _stacked(walk: Interpreter, values: Sequence[Value]) -> Value:
 def _scan(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value]:
     params = equation.params
     program, length = params["jaxpr"], params["length"]
-    constants, carried = params["num_consts"], params["num_carry"]
+    constants, carried = jax_internals.scan_layout(equation)
     captured, carry = inputs[:constants], list(inputs[constants : constants + carried])
     over = inputs[constants + carried :]
     if length == 0 or length * _size(program.jaxpr) > _UNROLLED:
@@ -124,8 +124,7 @@ def _joined_scan(
     walk: Interpreter, equation: Any, captured: list[Value], carry: list[Value], over: list[Value]
 ) -> list[Value]:
     """Return a long scan: every step at once."""
-    params = equation.params
-    program, carried = params["jaxpr"], params["num_carry"]
+    program, carried = equation.params["jaxpr"], len(carry)
     steps: list[Value] = []
     for value in over:
         if isinstance(value, Constant):

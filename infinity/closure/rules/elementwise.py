@@ -5,7 +5,6 @@ r"""Entry by entry: sums, products, quotients, powers and functions of one value
 \qquad |u|,\ \sqrt u,\ \max(u, 0) \in \text{open}. \]
 """
 
-import math
 from typing import Any
 
 import jax.numpy as jnp
@@ -13,7 +12,7 @@ import numpy as np
 
 from ..algebra import ONE
 from ..constants import Constant
-from ..fields import join_axes, map_one
+from ..fields import map_one
 from ..folding import IDENTITIES
 from ..interpreter import Interpreter, Rule, Value
 from ..packed import Packed, aligned, uniform
@@ -158,7 +157,7 @@ def _general_power(walk: Interpreter, equation: Any, inputs: list[Value]) -> lis
     shape = _shape(equation)
     if isinstance(base, Constant) and isinstance(exponent, Packed):
         walk.assume("The constant base of a power is positive", equation)
-        return [walk.add(_entire(walk, equation, exponent), uniform(ONE, base.shape), shape)]
+        return [walk.add(entire(walk, equation, exponent), uniform(ONE, base.shape), shape)]
     known = exponent.packed() if isinstance(exponent, Constant) else None
     if known is not None and known.core.size:
         values = np.unique(known.core)
@@ -168,7 +167,7 @@ def _general_power(walk: Interpreter, equation: Any, inputs: list[Value]) -> lis
     return _opaque(walk, equation, inputs)
 
 
-def _entire(walk: Interpreter, equation: Any, value: Packed) -> Packed:
+def entire(walk: Interpreter, equation: Any, value: Packed) -> Packed:
     return map_one(lambda number: walk.algebra.apply(ENTIRE, number, _lifting_cause(walk, equation, number)), value)
 
 
@@ -246,65 +245,6 @@ def _select(walk: Interpreter, equation: Any, inputs: list[Value]) -> list[Value
     return [Packed(core.astype(np.int32), shape)]
 
 
-def _shift_invariant_quotient(walk: Interpreter, context: Any, inputs: list[Value]) -> list[Value]:
-    r"""Softmax: \( e^{z_i - m} / \sum_j e^{z_j - m} = e^{z_i} / \sum_j e^{z_j} \), m the same for all j."""
-    equation, producers, environment = context
-    numerator, divisor = equation.invars
-
-    def made_by(variable: Any, *names: str) -> Any:
-        found = producers.get(variable) if not hasattr(variable, "val") else None
-        return found if found is not None and found.primitive.name in names else None
-
-    exponential = made_by(numerator, "exp")
-    difference = exponential and made_by(exponential.invars[0], "sub")
-    if not difference:
-        return []
-    shape = tuple(numerator.aval.shape)
-    summed = divisor
-    spread = made_by(summed, "broadcast_in_dim", "reshape")
-    if not spread:
-        return []
-    reduced = made_by(spread.invars[0], "reduce_sum")
-    if not reduced or reduced.invars[0] is not numerator:
-        return []
-    axes = tuple(int(axis) for axis in reduced.params["axes"])
-    restored = tuple(1 if axis in axes else length for axis, length in enumerate(shape))
-    kept = [axis for axis in range(len(shape)) if axis not in axes]
-    if spread.primitive.name == "broadcast_in_dim" and tuple(spread.params["broadcast_dimensions"]) != tuple(kept):
-        return []
-    if tuple(spread.outvars[0].aval.shape) not in (restored, shape):
-        return []
-    shifted, shift = difference.invars
-    if not _constant_along(shift, axes, shape, producers):
-        return []
-    value = environment.get(shifted) if not hasattr(shifted, "val") else None
-    if not isinstance(value, Packed) or len(value.shape) != len(shape):
-        return []
-    powers = _entire(walk, exponential, value)
-    total = join_axes(walk.algebra, powers, axes, keep=True)
-    cause = walk.cause(equation, "division by a quantity that depends on the parameter")
-    return [walk.multiply(powers, walk.apply(RECIPROCAL, total, cause), shape)]
-
-
-def _constant_along(variable: Any, axes: tuple[int, ...], shape: tuple[int, ...], producers: dict[Any, Any]) -> bool:
-    """Whether an array is the same along `axes`, by the way it was made."""
-    if hasattr(variable, "val"):
-        return True
-    lengths = tuple(variable.aval.shape)
-    if not lengths:
-        return True
-    if len(lengths) == len(shape) and all(lengths[axis] == 1 for axis in axes):
-        return True
-    maker = producers.get(variable)
-    while maker is not None and maker.primitive.name in IDENTITIES and len(maker.invars) == 1:
-        variable = maker.invars[0]
-        maker = producers.get(variable) if not hasattr(variable, "val") else None
-    if maker is None or maker.primitive.name != "broadcast_in_dim":
-        return False
-    source = dict(zip(maker.params["broadcast_dimensions"], maker.invars[0].aval.shape, strict=True))
-    return all(source.get(axis, 1) == 1 or math.prod(shape) == 0 for axis in axes)
-
-
 RULES: dict[str, Rule] = {
     "add": _add,
     "add_any": _add,
@@ -324,7 +264,6 @@ RULES: dict[str, Rule] = {
     "convert_element_type": _convert,
     "select_n": _select,
     "select_if_vmap": lambda walk, equation, inputs: _select(walk, equation, [inputs[0], inputs[2], inputs[1]]),
-    "shift_invariant_quotient": _shift_invariant_quotient,
     **{name: _function(ENTIRE) for name in _ENTIRE},
     **{name: _function(QUOTIENT) for name in _QUOTIENT},
     **dict.fromkeys((*_DIFFICULT, *_OTHERS), _opaque),

@@ -1,0 +1,38 @@
+"""The examples in docstrings, README and the guide run and print what they say."""
+
+import doctest
+import importlib
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+
+import infinity
+
+ROOT = Path(__file__).resolve().parents[1]
+MODULES = [
+    module.name
+    for module in pkgutil.walk_packages(infinity.__path__, "infinity.")
+    if not module.name.endswith("__main__")
+]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstrings(name):
+    failures, _ = doctest.testmod(
+        importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+    )
+    assert failures == 0
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/closure.md"])
+def test_pages(page, tmp_path, monkeypatch):
+    """All Python blocks of a page, one after another in one namespace."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert blocks
+    monkeypatch.chdir(tmp_path)
+    namespace: dict = {"__name__": "page"}
+    source = tmp_path / "page.py"
+    source.write_text("\n".join(blocks), encoding="utf-8")
+    exec(compile(source.read_text(encoding="utf-8"), str(source), "exec"), namespace)
