@@ -289,8 +289,8 @@ def _power_of(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     def power(base: Any, exponent: Any) -> Any:
         value = base.value if isinstance(base, Line) and base.constant else base
         if isinstance(exponent, Line) and not isinstance(value, Line):
-            return exponent.function(lambda v: abs(value) ** v, EXPONENTIAL)
-        return _entrywise_open(lambda a, b: abs(a) ** b)(np.array([base]), np.array([exponent]))[0]
+            return exponent.function(lambda v: np.float64(abs(value)) ** v, EXPONENTIAL)
+        return _entrywise_open(lambda a, b: np.float64(abs(a)) ** b)(np.array([base]), np.array([exponent]))[0]
 
     out = [power(base, exponent) for base, exponent in zip(x, y, strict=True)]
     return np.array(out, object if any(isinstance(v, Line) for v in out) else float)

@@ -84,21 +84,27 @@ def compiled_for(function: Callable, *arguments: Any) -> Callable:
     return jitted.lower(*arguments).compile()
 
 
-def stepped(step: Callable, state: Any, first_loss: float, budget: float) -> Curve:
-    """Repeat a compiled `state -> (state, loss)` until the budget is spent or the loss is not finite any more."""
+def stepped(step: Callable, state: Any, first_loss: float, budget: float, times: int | None = None) -> Curve:
+    """Repeat a compiled `state -> (state, loss)` so many times, or else until the budget of seconds is spent."""
     begin = time.perf_counter()
     compiled = compiled_for(step, state)
     compile_seconds = time.perf_counter() - begin
     seconds, losses = [0.0], [first_loss]
     begin = time.perf_counter()
-    while seconds[-1] < budget and math.isfinite(losses[-1]):
+    while (seconds[-1] < budget if times is None else len(seconds) <= times) and math.isfinite(losses[-1]):
         state, loss = jax.block_until_ready(compiled(state))
         seconds.append(time.perf_counter() - begin)
         losses.append(float(loss))
     return Curve(seconds, losses, compile_seconds)
 
 
-def first_order(task: Task, budget: float, optimiser: optax.GradientTransformationExtraArgs, chunk: int) -> Curve:
+def first_order(
+    task: Task,
+    budget: float,
+    optimiser: optax.GradientTransformationExtraArgs,
+    chunk: int,
+    times: int | None = None,
+) -> Curve:
     """Run an Optax optimiser on the full batch, `chunk` steps between two readings of the clock."""
     initial = optimiser.init(task.start)
     keeps_gradient = optax.tree_utils.tree_get(initial, "grad") is not None
@@ -116,16 +122,17 @@ def first_order(task: Task, budget: float, optimiser: optax.GradientTransformati
         state, _ = jax.lax.scan(one, state, length=chunk)
         return state, task.loss(state[0])
 
-    return stepped(step, (task.start, initial), float(task.loss(task.start)), budget)
+    return stepped(step, (task.start, initial), float(task.loss(task.start)), budget, times)
 
 
 def adam(task: Task, budget: float, rate: float) -> Curve:
-    """Adam with a cosine decay that ends when the budget does."""
+    """Adam with a cosine decay to zero over the steps that a short trial says will fit the budget."""
     chunk = 100
     trial = first_order(task, budget / 10, optax.with_extra_args_support(optax.adam(rate)), chunk)
-    per_step = trial.seconds[-1] / (chunk * (len(trial.seconds) - 1))
-    schedule = optax.cosine_decay_schedule(rate, max(int(budget / per_step), 1))
-    return first_order(task, budget, optax.with_extra_args_support(optax.adam(schedule)), chunk)
+    per_chunk = trial.seconds[-1] / (len(trial.seconds) - 1)
+    times = max(int(budget / per_chunk), 1)
+    schedule = optax.cosine_decay_schedule(rate, chunk * times)
+    return first_order(task, budget, optax.with_extra_args_support(optax.adam(schedule)), chunk, times)
 
 
 def levenberg_marquardt(task: Task, budget: float) -> Curve:

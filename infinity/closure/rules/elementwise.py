@@ -168,6 +168,7 @@ def _general_power(walk: Interpreter, equation: Any, inputs: list[Value]) -> lis
 
 
 def entire(walk: Interpreter, equation: Any, value: Packed) -> Packed:
+    """Apply an exponential, a sine or a hyperbolic sine."""
     return map_one(lambda number: walk.algebra.apply(ENTIRE, number, _lifting_cause(walk, equation, number)), value)
 
 
