@@ -33,6 +33,14 @@ def test_pages(page, tmp_path, monkeypatch):
     assert blocks
     monkeypatch.chdir(tmp_path)
     namespace: dict = {"__name__": "page"}
-    source = tmp_path / "page.py"
-    source.write_text("\n".join(blocks), encoding="utf-8")
-    exec(compile(source.read_text(encoding="utf-8"), str(source), "exec"), namespace)
+    for number, block in enumerate(blocks):
+        if block.lstrip().startswith(">>>"):
+            test = doctest.DocTestParser().get_doctest(block, namespace, page, page, number)
+            runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
+            runner.run(test, clear_globs=False)
+            assert runner.failures == 0
+            namespace.update(test.globs)
+        else:
+            source = tmp_path / f"page{number}.py"
+            source.write_text(block, encoding="utf-8")
+            exec(compile(block, str(source), "exec"), namespace)

@@ -21,25 +21,24 @@ from .recursion import nonzero, refuse_negative
 class PiecewisePolynomial(eqx.Module):
     r"""One polynomial a cell, each in a variable from -1 to 1 across its cell.
 
-            u(t) = sum_k coefficients[.., e, k] v^k,    v = 2 (t - x_e) / (x_{e+1} - x_e) - 1
+        u(t) = sum_k coefficients[.., e, k] v^k,    v = 2 (t - x_e) / (x_{e+1} - x_e) - 1
 
-        **Arguments:**
+    **Arguments:**
 
-        - `breakpoints`: sorted, shape `(elements + 1,)`, interior ones possibly repeated.
-        - `coefficients`: shape `(..., elements, degree + 1)`, lowest power first; leading axes are outputs.
+    - `breakpoints`: sorted, shape `(elements + 1,)`, interior ones possibly repeated.
+    - `coefficients`: shape `(..., elements, degree + 1)`, lowest power first; leading axes are outputs.
 
-        Right-continuous inside, left-continuous at the right end; outside the domain the end polynomials continue.
+    Right-continuous inside, left-continuous at the right end; outside the domain the end polynomials continue.
 
-        **Raises:** `ValueError` for bad breakpoints or shapes that do not match.
+    **Raises:** `ValueError` for bad breakpoints or shapes that do not match.
 
-        >>> import jax.numpy as jnp
-    import numpy as np
-        >>> from infinity.basis import PiecewisePolynomial
-        >>> u = PiecewisePolynomial(jnp.array([0.0, 2.0, 4.0]), jnp.array([[0.0, 1.0], [2.0, 1.0]]))
-        >>> float(u(0.5)), float(u(4.0)), float(u.derivative()(3.0))
-        (-0.5, 3.0, 1.0)
-        >>> float(u.antiderivative()(4.0))
-        4.0
+    >>> import jax.numpy as jnp
+    >>> from infinity.basis import PiecewisePolynomial
+    >>> u = PiecewisePolynomial(jnp.array([0.0, 2.0, 4.0]), jnp.array([[0.0, 1.0], [2.0, 1.0]]))
+    >>> float(u(0.5)), float(u(4.0)), float(u.derivative()(3.0))
+    (-0.5, 3.0, 1.0)
+    >>> float(u.antiderivative()(4.0))
+    4.0
     """
 
     breakpoints: Float[Array, " points"]
