@@ -20,13 +20,13 @@ def test_examples_in_docstrings(name):
 
 
 def test_the_guide_runs():
-    """Blocks with prompts are compared with what they show; the names of one block serve the next."""
+    """Blocks with `>>>` are compared with what they show; the names of one block serve the next."""
     names = {}
     parser, runner = doctest.DocTestParser(), doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
     assert BLOCKS
     for number, block in enumerate(BLOCKS):
         example = parser.get_doctest(block, names, f"block {number}", str(GUIDE), 0)
-        assert example.examples, "each block is written with prompts"
+        assert example.examples, "each block is written with `>>>`"
         runner.run(example, clear_globs=False)
         names.update(example.globs)
     assert runner.summarize(verbose=False).failed == 0
