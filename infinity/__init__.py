@@ -1,13 +1,36 @@
-"""Infinity: differentiable models of physical systems that are solved rather than trained."""
+"""Infinity: differentiable models of physical systems that are solved rather than trained.
 
-from . import basis, closure, descent, fitting, io, models
-from .closure import Certificate, certify
-from .descent import InfiniteDescent, OpenModelWarning, PrecisionWarning
-from .fitting import Fitted, OutsideWarning, Result, fit
-from .io import load, save
-from .models import KHRONOS
+The parts are imported when they are first used, so that the shell answers at once.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import basis, closure, descent, fitting, io, models, plot
+    from .closure import Certificate, certify
+    from .descent import InfiniteDescent, OpenModelWarning, PrecisionWarning
+    from .fitting import Fitted, OutsideWarning, Result, fit
+    from .io import load, save
+    from .models import KHRONOS
 
 __version__ = "0.1.0"
+
+# Where each public name lives; a part stands for itself.
+_HOMES = {
+    "Certificate": "closure",
+    "Fitted": "fitting",
+    "InfiniteDescent": "descent",
+    "KHRONOS": "models",
+    "OpenModelWarning": "descent",
+    "OutsideWarning": "fitting",
+    "PrecisionWarning": "descent",
+    "Result": "fitting",
+    "certify": "closure",
+    "fit": "fitting",
+    "load": "io",
+    "save": "io",
+}
 
 __all__ = [
     "KHRONOS",
@@ -27,5 +50,19 @@ __all__ = [
     "io",
     "load",
     "models",
+    "plot",
     "save",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'infinity' has no attribute {name!r}")
+    part = importlib.import_module(f".{_HOMES.get(name, name)}", __name__)
+    value = getattr(part, name) if name in _HOMES else part
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

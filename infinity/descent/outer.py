@@ -5,28 +5,31 @@ r"""One outer step of Infinite Descent: from any start to a point where the firs
 solved to tolerance inside the step by the plan that the certificate allows. A ledger counts all the work.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from .ledger import Ledger
-from .multilinear import block_sweeps
+from .multilinear import MAX_SWEEPS, affine_block_sweeps, quadratic_block_sweeps
 from .newton import Spectrum, trust_region_newton
 from .plan import Plan
 from .projection import Projection, Reduced
-from .trust import Outcome, levenberg_marquardt
+from .trust import FINISHING_STEPS, Outcome, levenberg_marquardt
 
 # The first damping, and a more careful one for a second attempt from the same start.
 DAMPINGS = (1e-3, 1.0)
-MAX_SWEEPS = 30
 # Above this many parameters the joint Hessian of the finish costs more than it gives.
 FINISH_LIMIT = 1000
 FINISH_ITERATIONS = 20
+
+
+def history_length(max_iterations: int) -> int:
+    """Places for the losses of one outer step: sweeps, every attempt with its finish, and the second-order finish."""
+    return MAX_SWEEPS + len(DAMPINGS) * (max_iterations + FINISHING_STEPS + 1) + FINISH_ITERATIONS + 4
 
 
 class OuterStep(NamedTuple):
@@ -48,7 +51,7 @@ def step_residuals(
     residual: Callable, theta: Float[Array, " P"], plan: Plan, *, rtol: float, atol: float, max_iterations: int
 ) -> OuterStep:
     """The outer step for residuals `residual(theta) -> (m,)`."""
-    ledger = Ledger.empty(2 * max_iterations + MAX_SWEEPS + FINISH_ITERATIONS + 20, theta.dtype)
+    ledger = Ledger.empty(history_length(max_iterations), theta.dtype)
     r = residual(theta)
     start_loss = 0.5 * jnp.vdot(r, r)
     ledger = ledger.add(residuals=1).record(start_loss)
@@ -57,7 +60,7 @@ def step_residuals(
         return OuterStep(theta, start_loss, start_loss, zero, jnp.isfinite(start_loss), ledger)
     projection = Projection(residual, plan.linear, plan.rest)
     if plan.strategy == "multilinear":
-        theta, ledger = block_sweeps(residual, theta, plan.blocks, ledger, max_sweeps=MAX_SWEEPS)
+        theta, ledger = affine_block_sweeps(residual, theta, plan.blocks, ledger)
     _, z = projection.split(theta)
     start = projection.polish(projection.reduce(z))
     ledger = ledger.add(residuals=3, jacobians=1, factorisations=1)
@@ -88,7 +91,7 @@ def _affine(projection: Projection, point: Reduced, start_loss, ledger: Ledger) 
 
 
 def _attempts(solve: Callable, ledger: Ledger) -> Outcome:
-    """Solve with each damping in turn until one converges; the lowest loss is kept."""
+    """Solve with each damping in turn until one ends near a stationary point; the lowest loss is kept."""
     empty = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(lambda: solve(DAMPINGS[0], ledger)))
     empty = eqx.tree_at(lambda o: (o.ledger, o.point.loss), empty, (ledger, jnp.full_like(empty.point.loss, jnp.inf)))
     dampings = jnp.asarray(DAMPINGS)
@@ -96,11 +99,11 @@ def _attempts(solve: Callable, ledger: Ledger) -> Outcome:
     def body(carry):
         attempt, best = carry
         new = solve(dampings[attempt], best.ledger)
-        better = new.converged | (new.point.loss < best.point.loss)
+        better = new.near | (new.point.loss < best.point.loss)
         kept = jax.tree.map(lambda a, b: jnp.where(better, a, b), new, best)
         return attempt + 1, eqx.tree_at(lambda o: o.ledger, kept, new.ledger)
 
-    going = lambda carry: (carry[0] < len(DAMPINGS)) & ~carry[1].converged
+    going = lambda carry: (carry[0] < len(DAMPINGS)) & ~carry[1].near
     return jax.lax.while_loop(going, body, (0, empty))[1]
 
 
@@ -128,14 +131,14 @@ def step_loss(
     loss: Callable, theta: Float[Array, " P"], plan: Plan, *, rtol: float, atol: float, max_iterations: int
 ) -> OuterStep:
     """The outer step for a scalar loss `loss(theta) -> ()`."""
-    ledger = Ledger.empty(max_iterations + MAX_SWEEPS + 20, theta.dtype)
+    ledger = Ledger.empty(history_length(max_iterations), theta.dtype)
     start_loss = loss(theta)
     ledger = ledger.add(residuals=1).record(start_loss)
     if plan.strategy == "constant":
         zero = jnp.zeros((), theta.dtype)
         return OuterStep(theta, start_loss, start_loss, zero, jnp.isfinite(start_loss), ledger)
     if plan.strategy == "block quadratic":
-        theta, ledger = _quadratic_sweeps(loss, theta, plan.blocks, ledger)
+        theta, ledger = quadratic_block_sweeps(loss, theta, plan.blocks, ledger)
     region = trust_region_newton(
         loss,
         theta,
@@ -147,29 +150,3 @@ def step_loss(
     )
     stationarity = _relative_gradient(region.spectrum, region.theta)
     return OuterStep(region.theta, start_loss, region.spectrum.loss, stationarity, region.converged, region.ledger)
-
-
-def _quadratic_sweeps(loss: Callable, theta, blocks: Sequence[np.ndarray], ledger: Ledger):
-    """Exact minimisation over one block after another, while a sweep pays and every block is bounded below."""
-
-    def solve_block(theta, block):
-        spectrum = Spectrum.at(lambda values: loss(theta.at[block].set(values)), theta[block])
-        bounded = spectrum.values[0] >= -spectrum.curvature_floor()
-        return jnp.where(bounded, theta.at[block].add(spectrum.newton_step()), theta)
-
-    def body(carry):
-        theta, value, _, count, ledger = carry
-        new = theta
-        for block in blocks:
-            new = solve_block(new, block)
-        new_value = loss(new)
-        lower = new_value < value
-        pays = value - new_value > 0.1 * jnp.abs(value)
-        ledger = ledger.add(
-            residuals=1 + len(blocks), jacobians=2 * len(blocks), factorisations=len(blocks), sweeps=1
-        ).record(jnp.minimum(value, new_value))
-        return jnp.where(lower, new, theta), jnp.minimum(value, new_value), lower & pays, count + 1, ledger
-
-    carry = (theta, loss(theta), jnp.array(True), jnp.zeros((), jnp.int32), ledger.add(residuals=1))
-    theta, _, _, _, ledger = jax.lax.while_loop(lambda c: c[2] & (c[3] < MAX_SWEEPS), body, carry)
-    return theta, ledger

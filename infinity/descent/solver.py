@@ -20,7 +20,7 @@ from jaxtyping import Array, Bool, Float, PyTree, Scalar
 
 from ..closure import Certificate, certify
 from .ledger import Ledger
-from .outer import FINISH_ITERATIONS, MAX_SWEEPS, step_loss, step_residuals
+from .outer import history_length, step_loss, step_residuals
 from .plan import Plan, plan_loss, plan_residuals
 
 # Beyond this many parameters a dense Hessian of a scalar loss does not fit.
@@ -154,11 +154,11 @@ class InfiniteDescent(optx.AbstractLeastSquaresSolver):
         if theta.dtype == jnp.float32 and not jax.config.read("jax_enable_x64"):
             warn_single_precision()
         trusted = certificate.verify(_output(fn), y, args).ok if self.verify else jnp.array(True)
-        length = (1 if is_loss else 2) * self.max_iterations + MAX_SWEEPS + 20 + (0 if is_loss else FINISH_ITERATIONS)
         infinite = jnp.asarray(jnp.inf, theta.dtype)
         false = jnp.array(False)
         structure = Structure(certificate, plan)
-        return DescentState(structure, Ledger.empty(length, theta.dtype), infinite, infinite, false, false, trusted)
+        ledger = Ledger.empty(history_length(self.max_iterations), theta.dtype)
+        return DescentState(structure, ledger, infinite, infinite, false, false, trusted)
 
     def step(self, fn, y, args, options, state, tags):
         """One outer step: the direct solve by the plan."""
@@ -170,7 +170,7 @@ class InfiniteDescent(optx.AbstractLeastSquaresSolver):
         else:
             outer = step_residuals(evaluate, theta, state.plan, **settings)
         ledger = outer.ledger.after(state.ledger)
-        progress = outer.loss < outer.start_loss * (1 - self.rtol)
+        progress = outer.start_loss - outer.loss > self.rtol * jnp.abs(outer.start_loss)
         new = DescentState(
             state.structure,
             ledger,

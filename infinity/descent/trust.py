@@ -40,16 +40,15 @@ class Trust(eqx.Module):
 class Outcome(eqx.Module):
     """Where the iteration ended, and the tests of stationarity there.
 
-    **Fields:** `flatness` is `max_j |J_j . r| / (|J_j| |r|)`, the cosine between the residual and the nearest column, with `|r|` not below
-    `sqrt(eps)` of its first value; `offset` is `|J p| / |r|` for
-    the Gauss-Newton step `p` (the relative offset of Bates and Watts); `step` is `|D p| / |D z|`; `converged` says whether one of them is below tolerance.
+    **Fields:** `flatness` is `max_j |J_j . r| / (|J_j| |r|)`, the cosine between the residual and the nearest column, with `|r|` not below `sqrt(eps)` of
+    its first value. `converged` says that `flatness`, or `|J p| / |r|` (the relative offset of Bates and Watts) or `|D p| / |D z|` for the Gauss-Newton
+    step `p` is below tolerance; `near`, that one is below its root, so that a second-order finish is all that is missing.
     """
 
     point: Reduced
     flatness: Float[Array, ""]
-    offset: Float[Array, ""]
-    step: Float[Array, ""]
     converged: Bool[Array, ""]
+    near: Bool[Array, ""]
     ledger: Ledger
 
 
@@ -156,6 +155,8 @@ def _finish(projection: Projection, state: Trust, *, rtol, floor, shortest, scal
     carry = (state.point, state.model, p, offset, step, go_on, jnp.zeros((), jnp.int32), state.ledger)
     carry = jax.lax.while_loop(lambda c: c[5] & (c[6] < FINISHING_STEPS), body, carry)
     point, model, _, offset, step, _, _, ledger = carry
-    converged = (offset <= rtol) | (step <= rtol) | (point.loss <= floor) | (model.flatness <= rtol)
-    converged = converged & jnp.isfinite(point.loss)
-    return Outcome(point, model.flatness, offset, step, converged, ledger)
+    within = lambda tolerance: (
+        jnp.isfinite(point.loss)
+        & ((offset <= tolerance) | (step <= tolerance) | (point.loss <= floor) | (model.flatness <= tolerance))
+    )
+    return Outcome(point, model.flatness, within(rtol), within(rtol**0.5), ledger)

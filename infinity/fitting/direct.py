@@ -179,9 +179,9 @@ class _Descent:
         counts: dict[str, int],
     ):
         self.data, self.penalty, self.report, self.counts = data, penalty, report, counts
-        # Chunks, and the numbers measured in them.
+        # Chunks, and the numbers measured in them: a weight of two is two measurements.
         self.used, self.gram = jnp.asarray(used), jnp.asarray(gram)
-        self.samples = float(jnp.sum(data.weights[:used] > 0)) * data.y.shape[-1]
+        self.samples = float(jnp.sum(data.weights[:used])) * data.y.shape[-1]
         self.share = None if gram == used else float(jnp.sum(data.weights[:used]) / jnp.sum(data.weights[:gram]))
 
     def linearise(self, model: AbstractSeparable) -> Normal:

@@ -92,7 +92,7 @@ def fit_generic(model: eqx.Module, x: Array, y: Array, weights: Array, solver: A
     converged = bool(solution.result == optx.RESULTS.successful)
     solved = eqx.combine(solution.value, static)
     r = residuals(solution.value, data)
-    numbers = float(jnp.sum(weights > 0)) * y.shape[1]
+    numbers = float(jnp.sum(weights)) * y.shape[1]
     variance = float(jnp.sum(r**2)) / max(numbers - theta.size, 1.0)
     sentence = (
         solution.state.plan.sentence if isinstance(method, InfiniteDescent) else f"Solved by {type(method).__name__}."

@@ -22,7 +22,7 @@ class Result:
     **Fields:**
 
     - `model`: a `Fitted` model in physical units.
-    - `success`, `status`, `message`: whether the first-order condition holds, in a word and in a sentence.
+    - `success`, `status`, `message`: whether the iteration ended by its own test with finite errors, in a word and in a sentence.
     - `stationarity`: the cosine between the residual and the nearest column of its Jacobian.
     - `certificate`: how the parameters enter.
     - `history`: one dictionary an iteration.

@@ -149,9 +149,29 @@ def test_equinox_model_last_layer():
     assert float(solution.stats["loss"]) < 1e-6
 
 
-def test_structure_is_checked_numerically_before_the_solve():
-    solution = solve(decay, START, decay({"a": 3.0, "b": 0.5, "k": 2.0}, 0.0))
-    assert bool(solution.state.trusted)
+def test_a_certificate_that_the_numbers_contradict_is_a_failure(monkeypatch):
+    """The check is made to certify another function than the one that is solved."""
+    import infinity.descent.solver as solver_module
+
+    linear = lambda p, data: p["a"] * t + p["b"] + p["k"] * t**2 - data
+    data = decay({"a": 3.0, "b": 0.5, "k": 2.0}, 0.0)
+    certify = solver_module.certify
+    monkeypatch.setattr(solver_module, "certify", lambda fn, params, *args: certify(linear, params, *args))
+    # A new function, as a compiled program would keep the certificate that it was traced with.
+    solution = solve(lambda p, data: decay(p, data), START, data)
+    assert not bool(solution.state.trusted)
+    assert solution.result != optx.RESULTS.successful
+
+
+def test_loss_below_zero_that_cannot_fall_ends():
+    """A bounded loss with negative values, started at its minimum with an unreachable tolerance."""
+    loss = lambda p, _: -1 - jnp.cos(p["u"]) * jnp.cos(p["v"])
+    start = {"u": jnp.array(1e-3), "v": jnp.array(-1e-3)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", inf.OpenModelWarning)
+        solution = optx.minimise(loss, inf.InfiniteDescent(0.0, 0.0), start, throw=False)
+    assert int(solution.stats["num_steps"]) < 10
+    np.testing.assert_allclose(loss(solution.value, None), -2.0, rtol=1e-14)
 
 
 def test_non_finite_start_is_a_failure_not_a_number():

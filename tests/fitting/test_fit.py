@@ -1,5 +1,6 @@
 """`inf.fit` from the outside: accuracy, units, policies, uncertainty, other models and solvers, bad input."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -58,7 +59,7 @@ def test_noise_is_not_followed():
     assert 0.8 < result.noise[0] < 1.2
     mean, deviation = result.predict(X, return_std=True)
     covered = np.mean(np.abs(noisy - np.asarray(mean))[result.heldout] < 1.645 * np.asarray(deviation)[result.heldout])
-    assert 0.75 < covered <= 1.0
+    assert covered > 0.75
 
 
 def test_several_outputs_share_modes():
@@ -70,8 +71,7 @@ def test_several_outputs_share_modes():
 
 @pytest.mark.parametrize("policy", ["linear", "clamp", "nan", "error", "warn"])
 def test_policy_outside_the_box(smooth, policy):
-    model = eqx.tree_at(lambda m: m.inner.constant, smooth.model, smooth.model.inner.constant)
-    model = inf.Fitted(**{**{name: getattr(model, name) for name in model.__dataclass_fields__}, "outside": policy})
+    model = dataclasses.replace(smooth.model, outside=policy)
     edge = jnp.array([model.upper[0], 0.5])
     beyond = edge + jnp.array([1.0, 0.0])
     clamped = smooth.model(edge)
@@ -157,6 +157,8 @@ def test_weights_count_as_repetitions():
         np.repeat(x, weights.astype(int), axis=0), np.repeat(y, weights.astype(int)), model=model, holdout=0.0
     )
     np.testing.assert_allclose(weighted.model.inner.rate, repeated.model.inner.rate, rtol=1e-6)
+    np.testing.assert_allclose(weighted.noise, repeated.noise, rtol=1e-6)
+    np.testing.assert_allclose(weighted.covariance, repeated.covariance, rtol=1e-5)
 
 
 def test_saved_model_is_bit_equal_in_a_new_process(smooth, tmp_path):
