@@ -87,6 +87,15 @@ MODELS: dict[str, Callable] = {
 }
 
 
+# Parameters of terms of the same form, which a model determines only up to their order: exchanging them changes no value.
+ALIKE: dict[str, tuple[tuple[int, ...], ...]] = {
+    **dict.fromkeys(("Lanczos1", "Lanczos2", "Lanczos3"), ((0, 1), (2, 3), (4, 5))),
+    **dict.fromkeys(("Gauss1", "Gauss2", "Gauss3"), ((2, 3, 4), (5, 6, 7))),
+    "MGH17": ((1, 3), (2, 4)),
+    "ENSO": ((3, 4, 5), (6, 7, 8)),
+}
+
+
 def read(folder: Path, name: str) -> Problem:
     """Read one file: starts and certified values from the lines it names, then the data.
 

@@ -110,13 +110,17 @@ def trust_region_newton(
     dtype = theta.dtype
     eps = jnp.finfo(dtype).eps
 
+    def minimum(spectrum):
+        return spectrum.values[0] >= -jnp.sqrt(eps) * jnp.maximum(jnp.abs(spectrum.values[-1]), eps)
+
     def status(theta, spectrum):
-        promised = 0.5 * jnp.vdot(spectrum.newton_step(), -spectrum.gradient)
-        minimum = spectrum.values[0] >= -jnp.sqrt(eps) * jnp.maximum(jnp.abs(spectrum.values[-1]), eps)
-        small = jnp.linalg.norm(spectrum.newton_step()) <= atol + rtol * jnp.linalg.norm(theta)
-        flat = jnp.abs(promised) <= rtol**2 * jnp.abs(spectrum.loss)
-        flat = flat | (jnp.linalg.norm(spectrum.gradient) <= jnp.finfo(dtype).tiny)
-        return (small | flat) & minimum & jnp.isfinite(spectrum.loss)
+        whole = spectrum.newton_step()
+        promised = 0.5 * jnp.abs(jnp.vdot(whole, spectrum.gradient))
+        small = jnp.linalg.norm(whole) <= atol + rtol * jnp.linalg.norm(theta)
+        # Where the whole Newton step promises no more than rounding of the loss, this precision has nothing left to improve.
+        flat = promised <= jnp.maximum(rtol**2, 10 * eps) * jnp.abs(spectrum.loss)
+        still = jnp.linalg.norm(spectrum.gradient) <= jnp.finfo(dtype).tiny
+        return (small | flat | still) & minimum(spectrum) & jnp.isfinite(spectrum.loss)
 
     def body(state: Region) -> Region:
         p, promised = state.spectrum.trust_step(state.radius)

@@ -269,7 +269,7 @@ def fit_separable(
             }
             history.append(event)
             if progress is not None:
-                progress(event)
+                progress({**event, "model": stage.model})
 
         return report
 

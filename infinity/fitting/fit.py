@@ -58,7 +58,7 @@ def fit(
     - `holdout`: share of the rows kept for judging the fit; 0 keeps none.
     - `tolerance`: relative change at which the iteration ends; by default 1e-2 of the loss for the streamed fit, whose steps are Newton-like, and 1e-8 else.
     - `seed`: of the split and of the start.
-    - `progress`: called with a dictionary after each iteration.
+    - `progress`: called with a dictionary after each iteration of the streamed solve: its numbers and the inner `model` so far.
 
     **Returns:** a `Result`.
 
