@@ -10,7 +10,18 @@ if TYPE_CHECKING:
     from . import basis, closure, descent, fitting, io, models, plot
     from .closure import Certificate, certify
     from .descent import InfiniteDescent, OpenModelWarning, PrecisionWarning
-    from .fitting import Fitted, OutsideWarning, Result, fit
+    from .fitting import (
+        Fitted,
+        MainEffect,
+        OutsideWarning,
+        Result,
+        Sobol,
+        derivative,
+        fit,
+        main_effect,
+        sample_next,
+        sobol,
+    )
     from .io import load, save
     from .models import KHRONOS
 
@@ -22,14 +33,20 @@ _HOMES = {
     "Fitted": "fitting",
     "InfiniteDescent": "descent",
     "KHRONOS": "models",
+    "MainEffect": "fitting",
     "OpenModelWarning": "descent",
     "OutsideWarning": "fitting",
     "PrecisionWarning": "descent",
     "Result": "fitting",
+    "Sobol": "fitting",
     "certify": "closure",
+    "derivative": "fitting",
     "fit": "fitting",
     "load": "io",
+    "main_effect": "fitting",
+    "sample_next": "fitting",
     "save": "io",
+    "sobol": "fitting",
 }
 
 __all__ = [
@@ -37,21 +54,27 @@ __all__ = [
     "Certificate",
     "Fitted",
     "InfiniteDescent",
+    "MainEffect",
     "OpenModelWarning",
     "OutsideWarning",
     "PrecisionWarning",
     "Result",
+    "Sobol",
     "basis",
     "certify",
     "closure",
+    "derivative",
     "descent",
     "fit",
     "fitting",
     "io",
     "load",
+    "main_effect",
     "models",
     "plot",
+    "sample_next",
     "save",
+    "sobol",
 ]
 
 

@@ -1,7 +1,21 @@
-"""From a table to a model: scaling, size, the streamed solve, and the result."""
+"""From a table to a model: scaling, size, the streamed solve, the result, and what it says about the inputs."""
 
+from .effects import MainEffect, derivative, main_effect
 from .fit import fit
 from .fitted import Fitted, OutsideWarning
 from .result import Result
+from .sampling import sample_next
+from .sensitivity import Sobol, sobol
 
-__all__ = ["Fitted", "OutsideWarning", "Result", "fit"]
+__all__ = [
+    "Fitted",
+    "MainEffect",
+    "OutsideWarning",
+    "Result",
+    "Sobol",
+    "derivative",
+    "fit",
+    "main_effect",
+    "sample_next",
+    "sobol",
+]

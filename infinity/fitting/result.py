@@ -73,6 +73,12 @@ class Result:
         noise = jnp.asarray(self.noise if mean.ndim == 2 else self.noise[0], variance.dtype)
         return mean, jnp.sqrt(variance + noise**2)
 
+    def sobol(self, distribution: Any = None) -> Any:
+        """Where the variance of the model comes from, as `inf.sobol`."""
+        from .sensitivity import sobol
+
+        return sobol(self.model, distribution)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one file, with how it was found in its header; `inf.load` reads it back."""
         from ..io import save

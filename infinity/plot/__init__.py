@@ -3,5 +3,6 @@
 from .factors import factors, partial_dependence
 from .figure import new_axes
 from .parity import parity
+from .sobol import sobol
 
-__all__ = ["factors", "new_axes", "parity", "partial_dependence"]
+__all__ = ["factors", "new_axes", "parity", "partial_dependence", "sobol"]

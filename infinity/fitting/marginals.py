@@ -1,0 +1,170 @@
+r"""The one-dimensional moments of a separable model under independent inputs.
+
+    u(x) = offset + sum_d b_d(x_d) + sum_m W_m prod_d (mu_dm + g_dm(x_d)),    mu = E f,    g = f - mu,    E g = E b = 0
+
+Every mean is a weighted sum over nodes: the Gauss points of all cells for inputs that are uniform on the box, exact for splines, or the numbers of a sample,
+each with weight `1/N`. The factors are centred at the nodes, before anything is squared, so that a small variance on a large mean keeps its digits.
+"""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ..basis import AbstractBasis, gauss_legendre
+from ..models import AbstractSeparable
+from .checks import check_finite
+from .fitted import Fitted
+from .result import Result
+
+
+class Units(NamedTuple):
+    """A separable model and what carries it to physical units: `x = origin + length z` and `y = shift + scale u(z)`."""
+
+    model: AbstractSeparable
+    lower: Float[np.ndarray, " D"]
+    upper: Float[np.ndarray, " D"]
+    origin: Float[np.ndarray, " D"]
+    length: Float[np.ndarray, " D"]
+    shift: Float[np.ndarray, " O"]
+    scale: Float[np.ndarray, " O"]
+    names: tuple[str, ...]
+    targets: tuple[str, ...]
+    scalar: bool
+
+
+class Marginals(NamedTuple):
+    """Means and centred factors, in physical units of the outputs.
+
+    **Fields:**
+
+    - `weights`: of the nodes of each dimension, `(Q_d,)`, that sum to one.
+    - `mean`: of the factors, `(D, M)`; `centred`: the factors less their mean at the nodes, `(M, Q_d)` a dimension.
+    - `additive`: the additive block less its mean at the nodes, `(O, Q_d)` a dimension; `shares`: these means, `(D, O)`.
+    - `mixing`: `(O, M)`; `offset`: `(O,)`.
+    - `rounding`: a standard deviation below it is the rounding of the model's dtype, `(O,)`.
+    """
+
+    weights: tuple[Float[np.ndarray, " _"], ...]
+    mean: Float[np.ndarray, "D M"]
+    centred: tuple[Float[np.ndarray, "M _"], ...]
+    additive: tuple[Float[np.ndarray, "O _"], ...]
+    shares: Float[np.ndarray, "D O"]
+    mixing: Float[np.ndarray, "O M"]
+    offset: Float[np.ndarray, " O"]
+    rounding: Float[np.ndarray, " O"]
+
+
+def with_units(model: Any, purpose: str) -> Units:
+    """Find the separable model inside a `Result`, a `Fitted` or itself.
+
+    **Raises:** `ValueError` where there is none; `purpose` says in the message what needs it.
+    """
+    fitted = model.model if isinstance(model, Result) else model
+    inner = fitted.inner if isinstance(fitted, Fitted) else fitted
+    if not isinstance(inner, AbstractSeparable):
+        raise ValueError(
+            f"{purpose} needs a separable model, such as a KHRONOS or a fit of one; got {type(inner).__name__}"
+        )
+    D, O = inner.dimensions, inner.outputs
+    if not isinstance(fitted, Fitted):
+        lower, upper = np.asarray(inner.domain, float).T
+        names = tuple(f"x{d}" for d in range(D))
+        targets = ("y",) if O == 1 else tuple(f"y{o}" for o in range(O))
+        return Units(
+            inner, lower, upper, np.zeros(D), np.ones(D), np.zeros(O), np.ones(O), names, targets, inner.scalar
+        )
+    lower, upper = np.asarray(fitted.lower, float), np.asarray(fitted.upper, float)
+    origin, length = (lower, upper - lower) if fitted.scaled else (np.zeros(D), np.ones(D))
+    shift, scale = np.asarray(fitted.shift, float), np.asarray(fitted.scale, float)
+    return Units(inner, lower, upper, origin, length, shift, scale, fitted.names, fitted.targets, fitted.scalar)
+
+
+def marginals(units: Units, distribution: Any = None) -> Marginals:
+    """The moments of a model.
+
+    **Arguments:** the model and its units; `distribution`: nothing for inputs uniform on the box, or a sample `(N, D)` in physical units whose columns are
+    taken as independent.
+
+    **Raises:** `ValueError` for a sample of another shape, with a number that is not finite, or outside the box.
+    """
+    model = units.model
+    if distribution is None:
+        low, high = (units.lower - units.origin) / units.length, (units.upper - units.origin) / units.length
+        rules = [_uniform(basis, *ends) for basis, *ends in zip(model.bases, low, high, strict=True)]
+    else:
+        rows = (_checked_sample(units, distribution) - units.origin) / units.length
+        rules = [(column, np.full(len(rows), 1 / len(rows))) for column in rows.T]
+    dtype, O = model.factors[0].dtype, model.outputs
+    values = [
+        np.asarray(_values(basis, jnp.asarray(nodes, dtype)), float).T
+        for basis, (nodes, _) in zip(model.bases, rules, strict=True)
+    ]
+    weights = tuple(weight for _, weight in rules)
+    mixing = units.scale[:, None] * (1.0 if model.mixing is None else np.asarray(model.mixing, float))
+    mixing = np.broadcast_to(mixing, (O, model.modes))
+    constant = np.zeros(O) if model.constant is None else np.asarray(model.constant, float)
+    factors = [np.asarray(F, float) @ B for F, B in zip(model.factors, values, strict=True)]
+    if model.additive is None:
+        terms = [np.zeros((O, len(weight))) for weight in weights]
+    else:
+        terms = [units.scale[:, None] * (np.asarray(a, float) @ B) for a, B in zip(model.additive, values, strict=True)]
+    mean = np.stack([f @ weight for f, weight in zip(factors, weights, strict=True)])
+    shares = np.stack([a @ weight for a, weight in zip(terms, weights, strict=True)])
+    lengths = np.stack([np.sqrt(f**2 @ weight) for f, weight in zip(factors, weights, strict=True)])
+    sizes = np.stack([np.sqrt(a**2 @ weight) for a, weight in zip(terms, weights, strict=True)])
+    return Marginals(
+        weights,
+        mean,
+        tuple(f - mu[:, None] for f, mu in zip(factors, mean, strict=True)),
+        tuple(a - share[:, None] for a, share in zip(terms, shares, strict=True)),
+        shares,
+        mixing,
+        units.shift + units.scale * constant + shares.sum(axis=0),
+        16 * float(jnp.finfo(dtype).eps) * (np.abs(mixing) @ lengths.prod(axis=0) + sizes.sum(axis=0)),
+    )
+
+
+def exclusive_mean(mean: Float[np.ndarray, "D M"], *left_out: int) -> Float[np.ndarray, " M"]:
+    """The product of the means over all dimensions but some."""
+    return np.prod(np.delete(mean, left_out, axis=0), axis=0)
+
+
+@eqx.filter_jit
+def _values(basis: AbstractBasis, nodes: Float[Array, " Q"]) -> Float[Array, "Q _"]:
+    return jax.vmap(basis)(nodes)
+
+
+def _uniform(basis: AbstractBasis, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights of the mean over an interval, exact for products of two functions of a spline."""
+    breakpoints = np.asarray(basis.breakpoints, float)
+    inner = breakpoints[(breakpoints > low) & (breakpoints < high)]
+    ends = np.unique(np.concatenate([[low], inner, [high]]))
+    points, weights = gauss_legendre(basis.degree + 1)
+    lengths = np.diff(ends)[:, None]
+    nodes = ends[:-1, None] + lengths * (1 + points) / 2
+    return nodes.ravel(), (lengths * weights / 2).ravel() / (high - low)
+
+
+def _checked_sample(units: Units, distribution: Any) -> np.ndarray:
+    rows = np.asarray(distribution)
+    D = len(units.names)
+    rows = rows[:, None] if rows.ndim == 1 and D == 1 else rows
+    if rows.ndim != 2 or rows.shape[1] != D or not len(rows) or rows.dtype.kind not in "fiu":
+        raise ValueError(
+            f"distribution is a sample of shape {rows.shape} and type {rows.dtype}; expected numbers of shape (N, {D}), the columns {', '.join(units.names)}"
+        )
+    check_finite(rows, units.names)
+    slack = 4 * np.finfo(rows.dtype if rows.dtype.kind == "f" else float).eps
+    slack = slack * np.maximum(np.abs(units.lower), np.abs(units.upper))
+    outside = np.argwhere((rows < units.lower - slack) | (rows > units.upper + slack))
+    if len(outside):
+        row, d = (int(i) for i in outside[0])
+        raise ValueError(
+            f"row {row + 1} of distribution lies outside the box of the model: {units.names[d]} = {rows[row, d]:g} is not in "
+            f"[{units.lower[d]:g}, {units.upper[d]:g}]; leave such rows out"
+        )
+    return np.clip(rows.astype(float), units.lower, units.upper)
