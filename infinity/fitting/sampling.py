@@ -31,7 +31,7 @@ def sample_next(result: Result, count: int, candidates: int = 4096, seed: int = 
 
     - `result`: of `inf.fit`, with a covariance.
     - `count`: number of points.
-    - `candidates`: how many points of a Sobol sequence on the box, shifted at random, are compared.
+    - `candidates`: how many points of a Sobol sequence on the box, shifted at random, are compared. Memory grows with their number times the parameters'.
     - `seed`: of that shift.
 
     **Returns:** `(count, D)` in physical units inside the box, in the order of choice.

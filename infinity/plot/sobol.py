@@ -61,6 +61,8 @@ def sobol(indices: Any, output: int = 0, ax: Any = None) -> Any:
             fontsize=7,
             color=GREY,
         )
-    ax.legend(fontsize=8, frameon=False, loc="lower right", reverse=True)
+    ax.legend(
+        fontsize=8, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0, ncols=2, reverse=True
+    )
     tidy(ax)
     return ax

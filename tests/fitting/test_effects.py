@@ -16,8 +16,8 @@ def random_model(outputs=2, dtype=jnp.float64, **options):
     domain = [(-1.0, 2.0), (0.0, 1.0), (5.0, 9.0)]
     model = inf.KHRONOS(domain, modes=4, elements=2, outputs=outputs, key=jax.random.key(0), **options)
     leaves, tree = jax.tree.flatten(eqx.filter(model, eqx.is_inexact_array))
-    keys = jax.random.split(jax.random.key(4), len(leaves))
-    leaves = [jax.random.normal(k, leaf.shape, dtype) for k, leaf in zip(keys, leaves, strict=True)]
+    rng = np.random.default_rng(4)
+    leaves = [jnp.asarray(rng.normal(size=leaf.shape), dtype) for leaf in leaves]
     return eqx.combine(jax.tree.unflatten(tree, leaves), model)
 
 
@@ -25,7 +25,7 @@ def fitted(outside="linear", outputs=2):
     """A model on the unit box inside, on another box outside."""
     inner = inf.KHRONOS([(0.0, 1.0)] * 3, modes=3, elements=3, outputs=outputs, key=jax.random.key(1))
     inner = jax.tree.map(
-        lambda leaf: leaf + jnp.linspace(0, 1, leaf.size, dtype=leaf.dtype).reshape(leaf.shape) ** 2, inner
+        lambda leaf: jnp.asarray(np.asarray(leaf) + np.linspace(0, 1, leaf.size).reshape(leaf.shape) ** 2), inner
     )
     shift, scale, targets = ((10.0, -1.0), (2.0, 300.0), ("p", "q")) if outputs == 2 else ((10.0,), (2.0,), ("p",))
     lower, upper, names = (-1.0, 0.0, 50.0), (2.0, 1e-3, 90.0), ("a", "b", "c")
@@ -53,8 +53,11 @@ def mean_on_a_grid(model, domain, d, t):
     return weight @ np.asarray(evaluate(model, jnp.asarray(x))).reshape(len(x), -1)
 
 
-@pytest.mark.parametrize("d", [0, 1, 2])
-@pytest.mark.parametrize("make", [random_model, fitted, lambda: random_model(1, additive=False, constant=False)])
+@pytest.mark.parametrize(
+    ("make", "d"),
+    [(random_model, 0), (fitted, 1), (lambda: random_model(1, additive=False, constant=False), 2)],
+    ids=["bare", "fitted", "modes only"],
+)
 def test_main_effect_is_the_mean_over_the_others(make, d):
     model = make()
     effect = inf.main_effect(model, d)
@@ -94,7 +97,7 @@ def test_main_effect_is_a_pytree_with_the_shape_and_dtype_of_the_model(dtype):
     assert np.isnan(evaluate(effect, jnp.array([-1.1, 2.1], dtype))).all()
 
 
-@pytest.mark.parametrize("outside", ["error", "warn", "clamp", "linear", "nan"])
+@pytest.mark.parametrize("outside", ["error", "clamp", "warn"])
 def test_slopes_are_finite_differences_up_to_the_edge(outside):
     model = fitted(outside)
     smooth = dataclasses.replace(model, outside="linear")

@@ -18,7 +18,8 @@ def exact(row, degree, modes, additive=None, constant=0.0, dtype=jnp.float64):
     model = inf.KHRONOS(breakpoints=[row] * D, degree=degree, modes=M, outputs="scalar", key=jax.random.key(0))
     functions = [f for mode in modes for f in mode] + (additive or [])
     basis = inf.basis.BSpline(breakpoints=jnp.asarray(row), degree=degree)
-    columns = basis.project(lambda t: jnp.stack([f(t) * jnp.ones_like(t) for f in functions]), points=degree + 6).T
+    together = lambda t: jnp.stack([f(t) * jnp.ones_like(t) for f in functions])
+    columns = jax.jit(lambda: basis.project(together, points=degree + 6))().T
     factors = tuple(columns[d : M * D : D] for d in range(D))
     block = tuple(columns[M * D + d][None] for d in range(D)) if additive else model.additive
     where = lambda m: (m.factors, m.additive, m.constant)
@@ -60,8 +61,8 @@ def random_model(outputs=2, dimensions=3, seed=3, modes=4, **options):
     domain = [(-1.0, 2.0), (0.0, 1.0), (5.0, 9.0), (0.0, 0.1), (-3.0, -2.0)][:dimensions]
     model = inf.KHRONOS(domain, modes=modes, elements=2, outputs=outputs, key=jax.random.key(0), **options)
     leaves, tree = jax.tree.flatten(eqx.filter(model, eqx.is_inexact_array))
-    keys = jax.random.split(jax.random.key(seed), len(leaves))
-    leaves = [jax.random.normal(k, leaf.shape, jnp.float64) for k, leaf in zip(keys, leaves, strict=True)]
+    rng = np.random.default_rng(seed)
+    leaves = [jnp.asarray(rng.normal(size=leaf.shape), jnp.float64) for leaf in leaves]
     return eqx.combine(jax.tree.unflatten(tree, leaves), model)
 
 
