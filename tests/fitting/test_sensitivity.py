@@ -57,8 +57,8 @@ def evaluate(model, x):
     return jax.vmap(model)(x)
 
 
-def random_model(outputs=2, dimensions=3, seed=3, modes=4, **options):
-    domain = [(-1.0, 2.0), (0.0, 1.0), (5.0, 9.0), (0.0, 0.1), (-3.0, -2.0)][:dimensions]
+def random_model(outputs=2, dimensions=3, seed=3, modes=4, domain=None, **options):
+    domain = domain or [(-1.0, 2.0), (0.0, 1.0), (5.0, 9.0), (0.0, 0.1), (-3.0, -2.0)][:dimensions]
     model = inf.KHRONOS(domain, modes=modes, elements=2, outputs=outputs, key=jax.random.key(0), **options)
     leaves, tree = jax.tree.flatten(eqx.filter(model, eqx.is_inexact_array))
     rng = np.random.default_rng(seed)
@@ -198,9 +198,10 @@ def test_a_small_variance_on_large_means_keeps_its_digits():
     np.testing.assert_allclose(indices.total - indices.first, 2 * v / 3, rtol=0.01)
 
 
-def test_fitted_in_physical_units_agrees_with_its_inner_model():
-    inner = random_model()
-    lower, upper = zip(*inner.domain, strict=True)
+@pytest.mark.parametrize("scaled", [False, True])
+def test_fitted_in_physical_units_agrees_with_its_inner_model(scaled):
+    inner = random_model(domain=[(0.0, 1.0)] * 3 if scaled else None)
+    lower, upper = ((-5.0, 1e-3, 80.0), (-4.0, 2e-3, 1e4)) if scaled else zip(*inner.domain, strict=True)
     units = {
         "shift": (100.0, -5.0),
         "scale": (3.0, 0.01),
@@ -209,13 +210,18 @@ def test_fitted_in_physical_units_agrees_with_its_inner_model():
         "outside": "warn",
         "scalar": False,
     }
-    fitted = Fitted(inner, lower, upper, False, **units)
+    fitted = Fitted(inner, lower, upper, scaled, **units)
     indices, bare = inf.sobol(fitted), inf.sobol(inner)
     assert (indices.names, indices.targets) == (("a", "b", "c"), ("p", "q"))
     for field in ("first", "second", "total"):
         np.testing.assert_allclose(getattr(indices, field), getattr(bare, field), rtol=1e-11, atol=1e-15)
     np.testing.assert_allclose(indices.mean, [100, -5] + np.array([3, 0.01]) * bare.mean, rtol=1e-11)
     np.testing.assert_allclose(indices.variance, np.array([9, 1e-4]) * bare.variance, rtol=1e-11)
+    share = np.random.default_rng(0).beta(2, 3, size=(20, 3))
+    physical, units = (
+        low + (high - low) * share for low, high in ((np.array(lower), np.array(upper)), np.array(inner.domain).T)
+    )
+    np.testing.assert_allclose(inf.sobol(fitted, physical).total, inf.sobol(inner, units).total, rtol=1e-9)
 
 
 def test_table_and_dictionary():
