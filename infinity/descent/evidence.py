@@ -77,15 +77,13 @@ class BlockPenalty(eqx.Module):
             ]
         )
 
-    def traces(self, X: Float[Array, "P P"]) -> Float[Array, " C"]:
-        """`tr(X S_j)` for each strength."""
-        blocks = (X[family.places[:, :, None], family.places[:, None, :]] for family in self.families)
-        return self._by_strength(
-            [
-                jnp.einsum("kij,ktji->kt", block, family.matrices)
-                for block, family in zip(blocks, self.families, strict=True)
-            ]
-        )
+    def traces(self, root: Float[Array, "P P"]) -> Float[Array, " C"]:
+        """`tr(V S_j)` for each strength, where `V = root^T root`."""
+        parts = []
+        for family in self.families:
+            taken = root[:, family.places]
+            parts.append(jnp.einsum("kij,ktji->kt", jnp.einsum("pki,pkj->kij", taken, taken), family.matrices))
+        return self._by_strength(parts)
 
 
 class Evidence(eqx.Module):
@@ -108,21 +106,33 @@ def damped_step(
     gradient = normal.gradient + S @ theta
     scale = _root_diagonal(H)
     scaled = H / scale[:, None] / scale[None, :] + mu * jnp.eye(theta.shape[0], dtype=theta.dtype)
-    factor = jsl.cho_factor(scaled)
-    p = -jsl.cho_solve(factor, gradient / scale)
-    p = (p - jsl.cho_solve(factor, scaled @ p + gradient / scale)) / scale
+    p = refined_solve(scaled, -gradient / scale) / scale
     promised = -(jnp.vdot(gradient, p) + 0.5 * jnp.vdot(p, H @ p))
     return p, promised
 
 
-def covariance(normal: Normal, penalty: BlockPenalty, evidence: Evidence) -> Float[Array, "P P"]:
-    """The posterior covariance `V = (G / sigma^2 + S)^-1` of the parameters in the Gauss-Newton sense."""
+def refined_solve(H: Float[Array, "P P"], b: Float[Array, " P"]) -> Float[Array, " P"]:
+    """`H^-1 b` by Cholesky's factorisation with one step of refinement."""
+    factor = jsl.cho_factor(H)
+    x = jsl.cho_solve(factor, b)
+    return x + jsl.cho_solve(factor, b - H @ x)
+
+
+def covariance_root(normal: Normal, penalty: BlockPenalty, evidence: Evidence) -> Float[Array, "P P"]:
+    """A matrix `K` with `K^T K = V = (G / sigma^2 + S)^-1`, the posterior covariance of the parameters in the Gauss-Newton sense."""
     size = normal.gradient.shape[0]
     H = normal.gram / evidence.variance + penalty.matrix(evidence.lam, size)
     scale = _root_diagonal(H)
-    ridge = 10 * jnp.finfo(H.dtype).eps * jnp.eye(size, dtype=H.dtype)
-    factor = jsl.cho_factor(H / scale[:, None] / scale[None, :] + ridge)
-    return jsl.cho_solve(factor, jnp.eye(size, dtype=H.dtype)) / scale[:, None] / scale[None, :]
+    identity = jnp.eye(size, dtype=H.dtype)
+    ridge = 10 * jnp.finfo(H.dtype).eps * identity
+    lower = jnp.linalg.cholesky(H / scale[:, None] / scale[None, :] + ridge, symmetrize_input=False)
+    return jsl.solve_triangular(lower, identity, lower=True) / scale
+
+
+def covariance(normal: Normal, penalty: BlockPenalty, evidence: Evidence) -> Float[Array, "P P"]:
+    """The posterior covariance `V` of the parameters."""
+    root = covariance_root(normal, penalty, evidence)
+    return root.T @ root
 
 
 def update(
@@ -134,8 +144,7 @@ def update(
 
     **Returns:** the new evidence and the effective number of parameters `tr(V G) / sigma^2`.
     """
-    V = covariance(normal, penalty, evidence)
-    used = penalty.traces(V)
+    used = penalty.traces(covariance_root(normal, penalty, evidence))
     free = penalty.inverse_traces(evidence.lam) - used
     tiny = jnp.finfo(theta.dtype).tiny
     wanted = jnp.maximum(free, tiny) / jnp.maximum(penalty.energies(theta), tiny)

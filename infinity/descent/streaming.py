@@ -46,13 +46,16 @@ def chunked(arrays: PyTree, weights: Float[Array, " N"], size: int) -> tuple[PyT
     return jax.tree.map(cut, arrays), padded.reshape(chunks, size)
 
 
-def accumulate(rows: Rows, theta: Float[Array, " P"], chunks: PyTree, count: Int[Array, ""]) -> Normal:
+def accumulate(
+    rows: Rows, theta: Float[Array, " P"], chunks: PyTree, count: Int[Array, ""], width: int | None = None
+) -> Normal:
     """Gram matrix, gradient and loss at `theta`, chunk by chunk.
 
     **Arguments:** `rows` gives the residuals `(k,)`, their Jacobian `(k, P)` and the weights `(k,)` of a chunk; `chunks` is a pytree with a leading axis of
-    chunks, of which the first `count` are used: one compiled program serves a part of the samples and all of them.
+    chunks, of which the first `count` are used: one compiled program serves a part of the samples and all of them; `width` is the number of
+    columns of `J` where it is that of some parameters only.
     """
-    P = theta.shape[0]
+    P = theta.shape[0] if width is None else width
 
     def add(chunk, total: Normal) -> Normal:
         r, J, w = rows(theta, chunk)

@@ -1,10 +1,12 @@
-r"""The direct fit of a separable model: damped Gauss-Newton on streamed normal equations, smoothness by the evidence.
+r"""The direct fit of a separable model: damped Gauss-Newton with exact block solves, smoothness by the evidence.
 
     min  sum_n w_n |u(x_n) - y_n|^2 / (2 sigma^2) + sum_d sum_m a_dm^T (lambda_0 Q_d + lambda_d R_d) a_dm / 2 + the same for the additive block
 
-`Q_d` is the mass and `R_d` the stiffness matrix of the splines of dimension d. The first iterations use part of the samples, as the whole table adds
-nothing while the model is far off; the last ones use all of them. The noise variance starts at a hundredth of that of the data and follows the residual,
-so the penalties fade by themselves as the fit improves.
+`Q_d` is the mass and `R_d` the stiffness matrix of the splines of dimension d. After each joint step the factors of one dimension in turn, the additive
+block and the constant, in all of which the model is affine, are solved for exactly: the joint step moves along the curved valleys of a product, the
+solve brings it back to their floor. The first iterations use part of the samples, as the whole table adds nothing while the model is far off; the last
+ones use all of them. The noise variance starts at a hundredth of that of the data and follows the residual, so the penalties fade by themselves as
+the fit improves.
 """
 
 from collections.abc import Callable
@@ -15,11 +17,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
-from ..descent.evidence import BlockPenalty, Evidence, PenaltyBlocks, covariance, damped_step, update
+from ..basis import AbstractBasis
+from ..descent.evidence import Evidence, covariance, damped_step, refined_solve, update
 from ..descent.streaming import Normal, accumulate, accumulate_gradient, accumulate_loss, chunked
+from ..descent.windows import Group, Tiles, accumulate_windows, tiled, work
 from ..models import AbstractSeparable
+from ..models.separable import design
+from .roughness import BlockPenalty, roughness_penalty
+from .stacked import Layout, Stacked, stack, unstack
 
 Progress = Callable[[dict[str, Any]], None]
 
@@ -29,36 +36,67 @@ CHUNK = 512
 FIRST_STAGE = 6
 GRAM_STAGE = 12
 FIRST_ITERATIONS = 60
-LAST_ITERATIONS = 30
+LAST_ITERATIONS = 40
 # The iteration ends after so many steps in a row that change little.
 CALM_STEPS = 4
+# Basis functions are kept for all samples where this many numbers hold them, and evaluated chunk by chunk beyond.
+KEPT_NUMBERS = 2**25
+# Windows pay from here on: their products are smaller and touch more memory.
+WINDOWS_PAY = 0.4
 
 
 class Data(NamedTuple):
-    """Samples in chunks: inputs `(chunks, size, D)`, targets `(chunks, size, O)`, weights `(chunks, size)`."""
+    """Samples in chunks: basis functions `(chunks, size, D, n)` or inputs `(chunks, size, D)`, targets `(chunks, size, O)`, weights `(chunks, size)`."""
 
-    x: Float[Array, "chunks size D"]
+    points: Float[Array, "chunks size ..."]
     y: Float[Array, "chunks size O"]
     weights: Float[Array, "chunks size"]
 
 
-class Stage(NamedTuple):
-    """State of the iteration between two steps, kept on the host."""
+class Problem(eqx.Module):
+    """What stays the same during the iteration.
 
-    model: AbstractSeparable
+    **Fields:** `bases` where the data hold inputs; the `data`; `tiles` where the Gram matrix is summed by windows; `used` chunks of the data for
+    loss and gradient, the first `shaping` of them for the Gram matrix, which `share` scales up; `samples`, the numbers measured; the penalty; the tolerance.
+    """
+
+    bases: tuple[AbstractBasis, ...] | None
+    data: Data
+    tiles: Tiles | None
+    used: Int[Array, ""]
+    shaping: Int[Array, ""]
+    share: Float[Array, ""]
+    samples: Float[Array, ""]
+    penalty: BlockPenalty
+    tolerance: Float[Array, ""]
+
+    def basis_functions(self, chunk: Data) -> Float[Array, "size D n"]:
+        """The basis functions of a chunk."""
+        bases = self.bases
+        return chunk.points if bases is None else _designs(bases, chunk.points)
+
+
+class State(eqx.Module):
+    """State of the iteration between two steps."""
+
+    stacked: Stacked
     normal: Normal
     evidence: Evidence
-    objective: float
-    damping: float
+    objective: Float[Array, ""]
+    damping: Float[Array, ""]
+    growth: Float[Array, ""]
+    accepted: Int[Array, ""]
+    calm: Int[Array, ""]
+    effective: Float[Array, ""]
+    size: Float[Array, ""]
 
 
 class DirectFit(NamedTuple):
-    """What the direct fit found: the model, its normal equations and evidence, the effective number of parameters, and how it went."""
+    """What the direct fit found: the model, the covariance of its parameters, noise variance, effective number of parameters, and how it went."""
 
     model: AbstractSeparable
-    normal: Normal
-    penalty: BlockPenalty
-    evidence: Evidence
+    covariance: Float[Array, "P P"]
+    variance: float
     effective: float
     converged: bool
     stationarity: float
@@ -66,172 +104,162 @@ class DirectFit(NamedTuple):
     counts: dict[str, int]
 
 
-def roughness_penalty(model: AbstractSeparable) -> BlockPenalty:
-    """Mass and stiffness penalties on the factors and the additive block.
-
-    One strength for the size of all factors and one for the roughness in each dimension, the same again for the additive block, and one for the mixing.
-    """
-    D, M, O = model.dimensions, model.modes, model.outputs
-    sizes = [basis.size for basis in model.bases]
-    runs: dict[int, list] = {}
-    for d, basis in enumerate(model.bases):
-        length = basis.domain[1] - basis.domain[0]
-        matrices = jnp.stack([basis.mass() / length, basis.stiffness() * length])
-        for m in range(M):
-            runs.setdefault(sizes[d], []).append((matrices, M * sum(sizes[:d]) + m * sizes[d], (0, 1 + d)))
-        if model.additive is not None:
-            offset = M * sum(sizes) + (0 if model.mixing is None else O * M) + O * sum(sizes[:d])
-            for o in range(O):
-                runs.setdefault(sizes[d], []).append((matrices, offset + o * sizes[d], (1 + D, 2 + D + d)))
-    families = [_family(members) for members in runs.values()]
-    strengths = 1 + D + (0 if model.additive is None else 1 + D)
-    if model.mixing is not None:
-        identity = jnp.eye(M, dtype=model.mixing.dtype)[None]
-        families.append(_family([(identity, M * sum(sizes) + o * M, (strengths,)) for o in range(O)]))
-        strengths += 1
-    return BlockPenalty(tuple(families), strengths)
-
-
-def _family(members: list[tuple[Float[Array, "T n n"], int, tuple[int, ...]]]) -> PenaltyBlocks:
-    matrices, starts, group = zip(*members, strict=True)
-    return PenaltyBlocks(jnp.stack(matrices), jnp.asarray(starts, jnp.int32), jnp.asarray(group, jnp.int32))
-
-
-def flatten(model: AbstractSeparable) -> Float[Array, " P"]:
-    """The free parameters in the order of the model's leaves."""
-    return ravel_pytree(eqx.filter(model, eqx.is_inexact_array))[0]
-
-
-def _with(model: AbstractSeparable, theta: Float[Array, " P"]) -> AbstractSeparable:
-    params, static = eqx.partition(model, eqx.is_inexact_array)
-    return eqx.combine(ravel_pytree(params)[1](theta), static)
-
-
-def _rows(model: AbstractSeparable, theta, chunk: Data):
+def _rows(problem: Problem, unravel: Callable, theta: Float[Array, " P"], chunk: Data):
     """Residuals, Jacobian and weights of a chunk: one row for each sample and output."""
-    model = _with(model, theta)
-    rows = jax.vmap(model.sensitivities)(chunk.x)
-    leaves = jax.tree.leaves(eqx.filter(rows, eqx.is_inexact_array))
-    samples, O = chunk.y.shape
-    J = jnp.concatenate([leaf.reshape(samples * O, -1) for leaf in leaves], axis=1)
-    return _residuals(model, theta, chunk)[0], J, jnp.repeat(chunk.weights, O)
+    values, J = unravel(theta).rows(problem.basis_functions(chunk))
+    return (values - chunk.y).ravel(), J, jnp.repeat(chunk.weights, chunk.y.shape[1])
 
 
-def _residuals(model: AbstractSeparable, theta, chunk: Data):
-    value = jax.vmap(_with(model, theta))(chunk.x).reshape(chunk.y.shape)
-    return (value - chunk.y).ravel(), jnp.repeat(chunk.weights, chunk.y.shape[1])
+def _residuals(problem: Problem, unravel: Callable, theta: Float[Array, " P"], chunk: Data):
+    values = unravel(theta).values(problem.basis_functions(chunk))
+    return (values - chunk.y).ravel(), jnp.repeat(chunk.weights, chunk.y.shape[1])
+
+
+def _gradient(problem: Problem, stacked: Stacked):
+    theta, unravel = ravel_pytree(stacked)
+    residuals = lambda theta, chunk: _residuals(problem, unravel, theta, chunk)
+    return accumulate_gradient(residuals, theta, problem.data, problem.used)
+
+
+def _linearise(problem: Problem, stacked: Stacked) -> Normal:
+    """Normal equations of all used samples; the Gram matrix from those that shape it."""
+    theta, unravel = ravel_pytree(stacked)
+    rows = lambda theta, chunk: _rows(problem, unravel, theta, chunk)
+    gradient, loss = _gradient(problem, stacked)
+    if problem.tiles is None:
+        gram = accumulate(rows, theta, problem.data, problem.shaping).gram
+    else:
+        flat = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), problem.data)
+
+        def take(samples, counted):
+            chunk = jax.tree.map(lambda a: a[samples], flat)
+            return chunk._replace(weights=chunk.weights * counted)
+
+        gram = accumulate_windows(rows, theta, take, problem.tiles)
+    return Normal(problem.share * gram, gradient, loss)
+
+
+def _solve_block(problem: Problem, stacked: Stacked, evidence: Evidence, d: Int[Array, ""]) -> Stacked:
+    """Solve for the factors of one dimension, the additive block and the constant, the other factors held."""
+    layout = Layout.of(stacked)
+    theta, unravel = ravel_pytree(stacked)
+    block = jnp.concatenate([layout.factor(d), layout.affine()])
+
+    def rows(part, chunk):
+        r, J, w = _rows(problem, unravel, part, chunk)
+        return r, J[:, block], w
+
+    gram = problem.share * accumulate(rows, theta, problem.data, problem.shaping, width=block.size).gram
+    gradient, _ = _gradient(problem, stacked)
+    S = evidence.variance * problem.penalty.matrix(evidence.lam, theta.size)
+    H = gram + S[block[:, None], block]
+    scale = jnp.sqrt(jnp.where(jnp.diagonal(H) > 0, jnp.diagonal(H), 1.0))
+    scaled = H / scale[:, None] / scale + 50 * jnp.finfo(H.dtype).eps * jnp.eye(block.size, dtype=H.dtype)
+    step = -refined_solve(scaled, (gradient + S @ theta)[block] / scale) / scale
+    return unravel(theta.at[block].add(step))
 
 
 @eqx.filter_jit
-def _linearise(model: AbstractSeparable, data: Data, count) -> Normal:
-    return accumulate(lambda theta, chunk: _rows(model, theta, chunk), flatten(model), data, count)
+def _start(problem: Problem, stacked: Stacked, evidence: Evidence, damping: Float[Array, ""]) -> State:
+    normal = _linearise(problem, stacked)
+    objective = evidence.objective(problem.penalty, ravel_pytree(stacked)[0], normal.loss)
+    zero, one, none = jnp.zeros((), jnp.int32), jnp.ones_like(objective), jnp.full_like(objective, jnp.nan)
+    return State(stacked, normal, evidence, objective, damping, 2 * one, zero, zero, none, one)
 
 
 @eqx.filter_jit
-def _gradient(model: AbstractSeparable, data: Data, count):
-    return accumulate_gradient(lambda theta, chunk: _residuals(model, theta, chunk), flatten(model), data, count)
-
-
-@eqx.filter_jit
-def _loss(model: AbstractSeparable, data: Data, count):
-    return accumulate_loss(lambda theta, chunk: _residuals(model, theta, chunk), flatten(model), data, count)
-
-
-@eqx.filter_jit
-def _propose(model: AbstractSeparable, normal: Normal, penalty: BlockPenalty, evidence: Evidence, mu):
-    theta = flatten(model)
-    p, promised = damped_step(normal, penalty, evidence, theta, mu)
+def _advance(problem: Problem, state: State, iteration: Int[Array, ""]) -> State:
+    """One step, accepted or rejected."""
+    penalty, evidence = problem.penalty, state.evidence
+    theta, unravel = ravel_pytree(state.stacked)
+    p, promised = damped_step(state.normal, penalty, evidence, theta, state.damping)
     size = jnp.linalg.norm(p) / jnp.maximum(jnp.linalg.norm(theta), jnp.finfo(theta.dtype).tiny)
-    return _with(model, theta + p), promised, size
+    trial = _solve_block(problem, unravel(theta + p), evidence, iteration % state.stacked.factors.shape[0])
+    flat = ravel_pytree(trial)[0]
+    residuals = lambda theta, chunk: _residuals(problem, unravel, theta, chunk)
+    loss = accumulate_loss(residuals, flat, problem.data, problem.used)
+    objective = evidence.objective(penalty, flat, loss)
+    drop = state.objective - objective
+    gain = jnp.where(promised > 0, drop / promised, -1.0)
+
+    def accept() -> State:
+        normal = _linearise(problem, trial)
+        number = state.accepted + 1
+        renewed, effective = jax.lax.cond(
+            number % 2 == 0,
+            lambda: update(normal, penalty, evidence, flat, problem.samples),
+            lambda: (evidence, state.effective),
+        )
+        # A promise kept by half is enough in a curved valley: smaller steps would follow it no better.
+        shrink = jnp.where(gain > 0.5, 0.2, jnp.where(gain > 0.2, 0.5, 1.5))
+        calm = jnp.where(drop <= problem.tolerance * jnp.abs(objective), state.calm + 1, 0)
+        value = renewed.objective(penalty, flat, normal.loss)
+        damping = jnp.maximum(state.damping * shrink, 1e-13).astype(theta.dtype)
+        growth = jnp.full_like(state.growth, 2.0)
+        return State(trial, normal, renewed, value, damping, growth, number, calm, effective, size)
+
+    def reject() -> State:
+        hopeless = promised <= problem.tolerance * state.objective
+        return State(
+            state.stacked,
+            state.normal,
+            evidence,
+            state.objective,
+            2 * state.damping * state.growth,
+            2 * state.growth,
+            state.accepted,
+            jnp.where(hopeless, state.calm + 1, state.calm),
+            state.effective,
+            size,
+        )
+
+    return jax.lax.cond(jnp.isfinite(objective) & (drop > 0) & (gain > 1e-3), accept, reject)
 
 
 @eqx.filter_jit
-def _objective(model: AbstractSeparable, penalty: BlockPenalty, evidence: Evidence, loss):
-    return evidence.objective(penalty, flatten(model), loss)
-
-
-@eqx.filter_jit
-def _update(model: AbstractSeparable, normal: Normal, penalty: BlockPenalty, evidence: Evidence, samples):
-    return update(normal, penalty, evidence, flatten(model), samples)
-
-
-@eqx.filter_jit
-def _stationarity(model: AbstractSeparable, normal: Normal, penalty: BlockPenalty, evidence: Evidence):
+def _stationarity(problem: Problem, state: State):
     """`max_j |grad_j| / sqrt(2 L H_jj)`: the cosine between the residual and the nearest column, penalty included."""
-    theta = flatten(model)
-    S = evidence.variance * penalty.matrix(evidence.lam, theta.shape[0])
-    gradient = normal.gradient + S @ theta
-    diagonal = jnp.diagonal(normal.gram) + jnp.diagonal(S)
-    bottom = jnp.sqrt(2 * normal.loss * diagonal)
-    return jnp.max(jnp.abs(gradient) / jnp.where(bottom > 0, bottom, 1.0))
+    theta, normal = ravel_pytree(state.stacked)[0], state.normal
+    S = state.evidence.variance * problem.penalty.matrix(state.evidence.lam, theta.shape[0])
+    bottom = jnp.sqrt(2 * normal.loss * (jnp.diagonal(normal.gram) + jnp.diagonal(S)))
+    return jnp.max(jnp.abs(normal.gradient + S @ theta) / jnp.where(bottom > 0, bottom, 1.0))
 
 
-class _Descent:
-    """The iteration on the first samples of the data; the Gram matrix may come from fewer of them than the gradient and the loss."""
+@eqx.filter_jit
+def _covariance(problem: Problem, state: State):
+    return covariance(state.normal, problem.penalty, state.evidence)
 
-    def __init__(
-        self,
-        data: Data,
-        used: int,
-        gram: int,
-        penalty: BlockPenalty,
-        report: Callable[..., None],
-        counts: dict[str, int],
-    ):
-        self.data, self.penalty, self.report, self.counts = data, penalty, report, counts
-        # Chunks, and the numbers measured in them: a weight of two is two measurements.
-        self.used, self.gram = jnp.asarray(used), jnp.asarray(gram)
-        self.samples = float(jnp.sum(data.weights[:used])) * data.y.shape[-1]
-        self.share = None if gram == used else float(jnp.sum(data.weights[:used]) / jnp.sum(data.weights[:gram]))
 
-    def linearise(self, model: AbstractSeparable) -> Normal:
-        """Normal equations at a model."""
-        self.counts["jacobians"] += 1
-        if self.share is None:
-            return _linearise(model, self.data, self.used)
-        gram = _linearise(model, self.data, self.gram).gram * self.share
-        gradient, loss = _gradient(model, self.data, self.used)
-        return Normal(gram, gradient, loss)
+@eqx.filter_jit
+def _designs(bases: tuple[AbstractBasis, ...], x: Float[Array, "N D"]) -> Float[Array, "N D n"]:
+    return jax.vmap(lambda x: design(bases, x))(x)
 
-    def start(self, model: AbstractSeparable, evidence: Evidence, damping: float) -> Stage:
-        """The first state."""
-        normal = self.linearise(model)
-        return Stage(model, normal, evidence, float(_objective(model, self.penalty, evidence, normal.loss)), damping)
 
-    def run(self, stage: Stage, iterations: int, tolerance: float) -> tuple[Stage, float, bool]:
-        """Iterate until a step promises less than `tolerance` of the objective, `CALM_STEPS` times in a row."""
-        growth, calm, accepted, effective = 2.0, 0, 0, float("nan")
-        for _ in range(iterations):
-            trial, promised, size = _propose(
-                stage.model, stage.normal, self.penalty, stage.evidence, jnp.asarray(stage.damping)
-            )
-            loss = _loss(trial, self.data, self.used)
-            self.counts["residuals"] += 1
-            self.counts["factorisations"] += 1
-            self.counts["iterations"] += 1
-            objective = float(_objective(trial, self.penalty, stage.evidence, loss))
-            drop, hoped = stage.objective - objective, float(promised)
-            gain = drop / hoped if hoped > 0 else -1.0
-            if np.isfinite(objective) and drop > 0 and gain > 1e-3:
-                accepted, growth = accepted + 1, 2.0
-                damping = max(stage.damping * max(1 / 3, 1 - (2 * gain - 1) ** 3), 1e-12)
-                normal, evidence = self.linearise(trial), stage.evidence
-                if accepted % 2 == 0:
-                    evidence, value = _update(trial, normal, self.penalty, evidence, jnp.asarray(self.samples))
-                    self.counts["factorisations"] += 1
-                    effective = float(value)
-                stage = Stage(
-                    trial, normal, evidence, float(_objective(trial, self.penalty, evidence, normal.loss)), damping
-                )
-                calm = calm + 1 if drop <= tolerance * abs(objective) else 0
-            else:
-                self.counts["rejected"] += 1
-                stage, growth = stage._replace(damping=stage.damping * growth), 2 * growth
-                calm = calm + 1 if hoped <= tolerance * stage.objective else calm
-            self.report(stage, self.samples, effective)
-            if calm >= CALM_STEPS or stage.damping > 1e8 or float(size) < 1e-12:
-                return stage, effective, True
-        return stage, effective, False
+@eqx.filter_jit
+def _local(basis: AbstractBasis, t: Float[Array, " N"]):
+    return jax.vmap(lambda t: basis.local(t))(t)
+
+
+def _groups(model: AbstractSeparable, layout: Layout, x: Float[Array, "N D"]) -> list[Group]:
+    """The windows that each sample meets, dimension by dimension, and the parameters that all samples meet."""
+    groups = []
+    for d, basis in enumerate(model.bases):
+        first, values = _local(basis, x[:, d])
+        width = values.shape[1]
+        columns = np.stack([layout.window(d, at, width) for at in range(basis.size - width + 1)])
+        groups.append(Group(np.asarray(first), columns))
+    rest = layout.rest()
+    return groups + ([Group(np.zeros(len(x), int), rest[None])] if len(rest) else [])
+
+
+def _run(problem: Problem, state: State, iterations: int, report: Callable[[State], None]) -> tuple[State, bool]:
+    """Iterate until a step changes less than the tolerance, `CALM_STEPS` times in a row."""
+    for iteration in range(iterations):
+        state = _advance(problem, state, jnp.asarray(iteration))
+        report(state)
+        if int(state.calm) >= CALM_STEPS or float(state.damping) > 1e8 or float(state.size) < 1e-12:
+            return state, True
+    return state, False
 
 
 def fit_separable(
@@ -249,53 +277,87 @@ def fit_separable(
     **Arguments:** a start `model` on the box of `x`; inputs, targets of about unit variance and zero mean, weights; the `seed` that draws the samples of the
     first stage; the relative change of the objective at which the iteration ends; a callback that gets a dictionary after each iteration.
     """
-    P, N = model.unknowns, x.shape[0]
-    penalty = roughness_penalty(model)
-    ones = jnp.ones((penalty.strengths,), x.dtype)
-    evidence = Evidence(ones, jnp.asarray(0.01, x.dtype))
+    stacked = stack(model)
+    layout = Layout.of(stacked)
+    P, (N, O), dtype = layout.unknowns, y.shape, x.dtype
+    penalty = roughness_penalty(model.bases, layout, dtype)
     counts: dict[str, int] = dict.fromkeys(("residuals", "jacobians", "factorisations", "iterations", "rejected"), 0)
     history: list[dict[str, Any]] = []
 
-    def reporter(stage_name: str):
-        def report(stage: Stage, samples: float, effective: float) -> None:
+    order = np.random.default_rng(seed).permutation(N)
+    x, y, weights = x[order], y[order], weights[order]
+    bases, points = model.bases, x
+    if N * layout.D * layout.n <= KEPT_NUMBERS:
+        bases, points = None, _designs(model.bases, x)
+    size = min(CHUNK, N)
+    (a, b), w = chunked((points, y), weights, size)
+    data, chunks = Data(a, b, w), w.shape[0]
+    per_chunk = np.asarray(jnp.sum(w, axis=1), float)
+
+    def stage(used: int, shaping: int) -> Problem:
+        share = per_chunk[:used].sum() / per_chunk[:shaping].sum()
+        tiles = None
+        if bases is None and work(groups := _groups(model, layout, x[: shaping * size]), P) <= WINDOWS_PAY:
+            tiles = tiled(groups, P)
+        return Problem(
+            bases=bases,
+            data=data,
+            tiles=tiles,
+            used=jnp.asarray(used),
+            shaping=jnp.asarray(shaping),
+            share=jnp.asarray(share, dtype),
+            samples=jnp.asarray(per_chunk[:used].sum() * O, dtype),
+            penalty=penalty,
+            tolerance=jnp.asarray(tolerance, dtype),
+        )
+
+    def reporter(name: str, samples: float):
+        def report(state: State) -> None:
+            rejected = int(state.accepted) == (
+                history[-1]["accepted"] if history and history[-1]["stage"] == name else 0
+            )
+            counts["iterations"] += 1
+            counts["rejected"] += rejected
+            counts["residuals"] += 2
+            counts["jacobians"] += 2 - rejected
+            counts["factorisations"] += 2
             event = {
-                "stage": stage_name,
+                "stage": name,
                 "iteration": len(history) + 1,
-                "loss": float(stage.normal.loss),
-                "nrmse": float(np.sqrt(2 * float(stage.normal.loss) / samples)),
-                "damping": stage.damping,
-                "noise": float(np.sqrt(float(stage.evidence.variance))),
-                "effective": effective,
+                "accepted": int(state.accepted),
+                "loss": float(state.normal.loss),
+                "nrmse": float(np.sqrt(2 * float(state.normal.loss) / samples)),
+                "damping": float(state.damping),
+                "noise": float(np.sqrt(float(state.evidence.variance))),
+                "effective": float(state.effective),
             }
             history.append(event)
             if progress is not None:
-                progress({**event, "model": stage.model})
+                progress({**event, "model": unstack(state.stacked, model)})
 
         return report
 
-    order = jnp.asarray(np.random.default_rng(seed).permutation(N))
-    x, y, weights = x[order], y[order], weights[order]
-
-    size = min(CHUNK, N)
-    (a, b), w = chunked((x, y), weights, size)
-    data, chunks, damping = Data(a, b, w), w.shape[0], 1e-2
-    part = min(chunks, -(-FIRST_STAGE * P // (size * y.shape[1])))
-    gram = min(chunks, -(-GRAM_STAGE * P // (size * y.shape[1])))
-    iterations = FIRST_ITERATIONS + LAST_ITERATIONS
+    evidence = Evidence(jnp.ones((penalty.strengths,), dtype), jnp.asarray(0.01, dtype))
+    damping, iterations = jnp.asarray(1e-2, dtype), FIRST_ITERATIONS + LAST_ITERATIONS
+    part = min(chunks, -(-FIRST_STAGE * P // (size * O)))
+    shaping = min(chunks, -(-GRAM_STAGE * P // (size * O)))
     if part < 0.7 * chunks:
-        descent = _Descent(data, part, part, penalty, reporter("part"), counts)
-        stage, _, _ = descent.run(descent.start(model, evidence, damping), FIRST_ITERATIONS, 2 * tolerance)
-        model, evidence, damping = stage.model, stage.evidence, min(max(stage.damping, 1e-4), 1e-2)
+        problem = stage(part, part)
+        state = _start(problem, stacked, evidence, damping)
+        state, _ = _run(problem, state, FIRST_ITERATIONS, reporter("part", float(problem.samples)))
+        stacked, evidence, damping = state.stacked, state.evidence, jnp.clip(state.damping, 1e-6, 1e-2)
         iterations = LAST_ITERATIONS
-    descent = _Descent(data, chunks, gram if gram < 0.7 * chunks else chunks, penalty, reporter("all"), counts)
-    stage, effective, converged = descent.run(descent.start(model, evidence, damping), iterations, tolerance)
-    stationarity = float(_stationarity(stage.model, stage.normal, penalty, stage.evidence))
+    problem = stage(chunks, shaping if shaping < 0.7 * chunks else chunks)
+    state = _start(problem, stacked, evidence, damping)
+    state, converged = _run(problem, state, iterations, reporter("all", float(problem.samples)))
+    kept = layout.kept([basis.size for basis in model.bases])
     return DirectFit(
-        stage.model, stage.normal, penalty, stage.evidence, effective, converged, stationarity, history, counts
+        unstack(state.stacked, model),
+        _covariance(problem, state)[kept[:, None], kept],
+        float(state.evidence.variance),
+        float(state.effective),
+        converged,
+        float(_stationarity(problem, state)),
+        history,
+        counts,
     )
-
-
-@eqx.filter_jit
-def posterior(fit_normal: Normal, penalty: BlockPenalty, evidence: Evidence) -> Float[Array, "P P"]:
-    """The covariance of the free parameters."""
-    return covariance(fit_normal, penalty, evidence)

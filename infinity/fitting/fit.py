@@ -12,7 +12,7 @@ from ..closure import certify
 from ..descent.solver import warn_single_precision
 from ..models import KHRONOS, AbstractSeparable
 from .checks import check_table, check_unknowns
-from .direct import fit_separable, posterior
+from .direct import fit_separable
 from .fitted import Fitted, Outside, unit_box
 from .generic import GenericFit, fit_generic, residuals_of
 from .result import Result, metrics_of
@@ -178,8 +178,8 @@ def _streamed(inner: AbstractSeparable, data, seed: int, tolerance: float, progr
         found.converged,
         sentence,
         found.stationarity,
-        float(found.evidence.variance),
-        posterior(found.normal, found.penalty, found.evidence),
+        found.variance,
+        found.covariance,
         certificate,
         {**found.counts, "effective": found.effective},
         found.history,

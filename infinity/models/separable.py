@@ -65,24 +65,10 @@ class AbstractSeparable(eqx.Module):
 
     def features(self, x: Float[Array, " D"]) -> Float[Array, "D M"]:
         """The factors at a point, `f_dm(x_d)`."""
-        return self._windows(self.factors, self._local(x))
-
-    def _local(self, x: Float[Array, " D"]) -> list["_Local"]:
-        """Which functions live at `x` and their values; dimensions whose bases have the same shape are evaluated at once."""
-        bases = self.bases
-        groups: dict = {}
-        for d, basis in enumerate(bases):
-            shapes = tuple(leaf.shape for leaf in jax.tree.leaves(basis))
-            groups.setdefault((jax.tree.structure(basis), shapes, self.factors[d].shape), []).append(d)
-        local = []
-        for members in groups.values():
-            stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(bases[d] for d in members))
-            first, values = jax.vmap(lambda basis, t: basis.local(t))(stacked, x[np.asarray(members)])
-            local.append(_Local(tuple(members), first, values))
-        return local
+        return self._windows(self.factors, local_values(self.bases, x))
 
     def _windows(
-        self, coefficients: tuple[Float[Array, "rows _"], ...], local: list["_Local"]
+        self, coefficients: tuple[Float[Array, "rows _"], ...], local: list["Local"]
     ) -> Float[Array, "D rows"]:
         """`sum_j C_drj B_dj(x_d)` for every dimension."""
         parts = [
@@ -92,7 +78,7 @@ class AbstractSeparable(eqx.Module):
 
     def __call__(self, x: Float[Array, " D"]) -> Float[Array, "..."]:
         """The value at a point `x` of shape `(D,)`: shape `(O,)`, or `()` for a scalar model."""
-        local = self._local(x)
+        local = local_values(self.bases, x)
         modes = product(self._windows(self.factors, local))
         value = jnp.sum(modes)[None] if self.mixing is None else self.mixing @ modes
         if self.additive is not None:
@@ -113,7 +99,7 @@ class AbstractSeparable(eqx.Module):
         **Returns:** the model with each array replaced by one of shape `(O, *shape)`: a row of the design matrix of every block at once. This is
         what the streaming solve is built from; it agrees with `jax.jacobian` of the model.
         """
-        local = self._local(x)
+        local = local_values(self.bases, x)
         features = self._windows(self.factors, local)
         others = exclusive_products(features)
         O = self.outputs
@@ -134,7 +120,7 @@ class AbstractSeparable(eqx.Module):
         return eqx.tree_at(where, self, (factors, mixing, additive, constant), is_leaf=lambda leaf: leaf is None)
 
 
-class _Local(NamedTuple):
+class Local(NamedTuple):
     """For some dimensions, the index of the first function that lives at a point, `(g,)`, and the values `(g, width)`."""
 
     members: tuple[int, ...]
@@ -142,7 +128,29 @@ class _Local(NamedTuple):
     values: Float[Array, "g width"]
 
 
-def _order(local: list[_Local]) -> np.ndarray:
+def local_values(bases: tuple[AbstractBasis, ...], x: Float[Array, " D"]) -> list[Local]:
+    """Which functions live at `x` and their values; dimensions whose bases have the same shape are evaluated at once."""
+    groups: dict = {}
+    for d, basis in enumerate(bases):
+        shapes = tuple(leaf.shape for leaf in jax.tree.leaves(basis))
+        groups.setdefault((jax.tree.structure(basis), shapes), []).append(d)
+    local = []
+    for members in groups.values():
+        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(bases[d] for d in members))
+        first, values = jax.vmap(lambda basis, t: basis.local(t))(stacked, x[np.asarray(members)])
+        local.append(Local(tuple(members), first, values))
+    return local
+
+
+def design(bases: tuple[AbstractBasis, ...], x: Float[Array, " D"]) -> Float[Array, "D n"]:
+    """All functions of every dimension at a point, rows filled with zeros up to the largest basis."""
+    n = max(basis.size for basis in bases)
+    local = local_values(bases, x)
+    rows = [jax.vmap(lambda first, values: _spread(n, first, values))(at.first, at.values) for at in local]
+    return jnp.concatenate(rows)[_order(local)]
+
+
+def _order(local: list[Local]) -> np.ndarray:
     """Where each dimension stands in the concatenated groups."""
     return np.argsort(np.concatenate([at.members for at in local]))
 

@@ -10,47 +10,111 @@ from jax.flatten_util import ravel_pytree
 import infinity as inf
 from infinity.descent.evidence import Evidence, covariance, damped_step, update
 from infinity.descent.streaming import accumulate, accumulate_gradient, accumulate_loss, chunked
-from infinity.fitting.direct import Data, _residuals, _rows, fit_separable, flatten, roughness_penalty
+from infinity.descent.windows import accumulate_windows, tiled, work
+from infinity.fitting import direct
+from infinity.fitting.direct import Data, _groups, fit_separable
+from infinity.fitting.roughness import roughness_penalty
+from infinity.fitting.stacked import Layout, stack, unstack
+from infinity.models.separable import design
 
 
-def problem(outputs=2, samples=70, dtype=jnp.float64):
-    model = inf.KHRONOS([(0.0, 1.0)] * 3, modes=2, elements=[3, 3, 2], degree=2, outputs=outputs, key=jax.random.key(0))
-    model = jax.tree.map(lambda leaf: leaf.astype(dtype), model)
+def problem(outputs=2, samples=70, dtype=jnp.float64, elements=(3, 3, 2), degree=2):
+    model = inf.KHRONOS(
+        [(0.0, 1.0)] * 3, modes=2, elements=elements, degree=degree, outputs=outputs, key=jax.random.key(0)
+    )
+    keys = iter(jax.random.split(jax.random.key(3), 20))
+    model = jax.tree.map(
+        lambda leaf: leaf.astype(dtype) + 0.1 * jax.random.normal(next(keys), leaf.shape, dtype), model
+    )
     x = jax.random.uniform(jax.random.key(1), (samples, 3), dtype)
     y = jnp.stack([jnp.sin(3 * x[:, 0]) * x[:, 1], x[:, 2] ** 2], axis=1)[:, :outputs]
     weights = 0.5 + jax.random.uniform(jax.random.key(2), (samples,), dtype)
-    (a, b), w = chunked((x, y), weights, 16)
-    return model, x, y, weights, Data(a, b, w)
+    return model, x, y, weights
+
+
+def rows_of(model, x, y, weights):
+    """The stacked model's rows and residuals as functions of its flat parameters, and all samples as one chunk."""
+    theta, unravel = ravel_pytree(stack(model))
+    B = jax.vmap(lambda x: design(model.bases, x))(x)
+    repeated = lambda chunk: jnp.repeat(chunk.weights, chunk.y.shape[1])
+
+    def rows(theta, chunk):
+        values, J = unravel(theta).rows(chunk.points)
+        return (values - chunk.y).ravel(), J, repeated(chunk)
+
+    residuals = lambda theta, chunk: ((unravel(theta).values(chunk.points) - chunk.y).ravel(), repeated(chunk))
+    return theta, rows, residuals, Data(B, y, weights)
+
+
+def cut(data, size=16):
+    (a, b), w = chunked((data.points, data.y), data.weights, size)
+    return Data(a, b, w)
 
 
 @pytest.mark.parametrize("outputs", [1, 2])
-def test_streamed_sums_are_those_of_the_generic_jacobian(outputs, dtype):
-    model, x, y, weights, data = problem(outputs, dtype=dtype)
+def test_stacked_form_is_the_model_and_its_rows_the_jacobian(outputs, dtype):
+    model, x, *_ = problem(outputs, dtype=dtype)
+    stacked = stack(model)
+    B = jax.vmap(lambda x: design(model.bases, x))(x)
+    tolerance = {"rtol": 2e-4, "atol": 2e-5} if dtype == jnp.float32 else {"rtol": 1e-11, "atol": 1e-12}
+    np.testing.assert_allclose(stacked.values(B), jax.vmap(model)(x), **tolerance)
+    values, J = stacked.rows(B)
+    np.testing.assert_allclose(values, jax.vmap(model)(x), **tolerance)
     params, static = eqx.partition(model, eqx.is_inexact_array)
     theta, unravel = ravel_pytree(params)
+    expected = jax.jit(jax.jacfwd(lambda theta: jax.vmap(eqx.combine(unravel(theta), static))(x).ravel()))(theta)
+    kept = Layout.of(stacked).kept([basis.size for basis in model.bases])
+    np.testing.assert_allclose(J[:, kept], expected, **tolerance)
+    filled = np.setdiff1d(np.arange(J.shape[1]), kept)
+    assert filled.size
+    assert not np.any(np.asarray(J[:, filled]))
+    for old, new in zip(jax.tree.leaves(model), jax.tree.leaves(unstack(stacked, model)), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_streamed_sums_are_those_of_the_whole_jacobian(outputs, dtype):
+    theta, rows, residuals, data = rows_of(*problem(outputs, dtype=dtype))
+    r, J, w = rows(theta, data)
+    chunks = cut(data)
 
     @jax.jit
-    def generic(theta):
-        fn = lambda theta: (jax.vmap(eqx.combine(unravel(theta), static))(x) - y).ravel()
-        J, r, w = jax.jacfwd(fn)(theta), fn(theta), jnp.repeat(weights, outputs)
-        return J.T @ (w[:, None] * J), J.T @ (w * r), 0.5 * jnp.sum(w * r**2)
-
-    streamed = jax.jit(
-        lambda theta, count: (
-            accumulate(lambda theta, chunk: _rows(model, theta, chunk), theta, data, count),
-            accumulate_gradient(lambda theta, chunk: _residuals(model, theta, chunk), theta, data, count),
-            accumulate_loss(lambda theta, chunk: _residuals(model, theta, chunk), theta, data, count),
+    def streamed(theta, count):
+        return (
+            accumulate(rows, theta, chunks, count),
+            accumulate_gradient(residuals, theta, chunks, count),
+            accumulate_loss(residuals, theta, chunks, count),
         )
-    )
-    normal, (gradient, loss), again = streamed(theta, jnp.asarray(data.weights.shape[0]))
-    gram, expected, value = generic(theta)
-    tolerance = {"rtol": 2e-5, "atol": 1e-4} if dtype == jnp.float32 else {"rtol": 1e-11, "atol": 1e-12}
-    np.testing.assert_allclose(normal.gram, gram, **tolerance)
-    np.testing.assert_allclose(normal.gradient, expected, **tolerance)
-    np.testing.assert_allclose(gradient, expected, **tolerance)
-    np.testing.assert_allclose([normal.loss, loss, again], value, **tolerance)
+
+    normal, (gradient, loss), again = streamed(theta, jnp.asarray(chunks.weights.shape[0]))
+    tolerance = {"rtol": 1e-4, "atol": 1e-4} if dtype == jnp.float32 else {"rtol": 1e-11, "atol": 1e-12}
+    np.testing.assert_allclose(normal.gram, J.T @ (w[:, None] * J), **tolerance)
+    np.testing.assert_allclose(normal.gradient, J.T @ (w * r), **tolerance)
+    np.testing.assert_allclose(gradient, J.T @ (w * r), **tolerance)
+    np.testing.assert_allclose([normal.loss, loss, again], 0.5 * jnp.sum(w * r**2), **tolerance)
     half, _, _ = streamed(theta, jnp.asarray(1))
     assert float(half.loss) < float(normal.loss)
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_windowed_sum_is_the_dense_one(outputs, dtype):
+    """Many knots: the windowed product does a fraction of the work and gives the same matrix."""
+    model, x, y, weights = problem(outputs, samples=400, dtype=dtype, elements=(20, 24, 1), degree=(2, 1, 2))
+    theta, rows, _, data = rows_of(model, x, y, weights)
+    _, J, w = rows(theta, data)
+    groups = _groups(model, Layout.of(stack(model)), x)
+    covered = np.concatenate([np.unique(group.columns) for group in groups])
+    assert len(covered) == len(set(covered))
+    assert work(groups, theta.size) < 0.3
+
+    def take(samples, counted):
+        chunk = jax.tree.map(lambda a: a[samples], data)
+        return chunk._replace(weights=chunk.weights * counted)
+
+    tiles = tiled(groups, theta.size, size=32)
+    gram = jax.jit(lambda theta: accumulate_windows(rows, theta, take, tiles))(theta)
+    tolerance = {"rtol": 1e-4, "atol": 1e-4} if dtype == jnp.float32 else {"rtol": 1e-11, "atol": 1e-12}
+    np.testing.assert_allclose(gram, J.T @ (w[:, None] * J), **tolerance)
 
 
 def test_chunks_hold_every_sample_once():
@@ -64,7 +128,8 @@ def test_chunks_hold_every_sample_once():
 def test_penalty_is_the_integral_of_value_and_slope(outputs):
     """The energies against quadrature of the curves themselves."""
     model, *_ = problem(outputs)
-    penalty, theta = roughness_penalty(model), flatten(model)
+    stacked = stack(model)
+    penalty, theta = roughness_penalty(model.bases, Layout.of(stacked), jnp.float64), ravel_pytree(stacked)[0]
     energies = penalty.energies(theta)
     nodes, weights = np.polynomial.legendre.leggauss(60)
     t, w = jnp.asarray(0.5 * (nodes + 1)), jnp.asarray(0.5 * weights)
@@ -81,10 +146,11 @@ def test_penalty_is_the_integral_of_value_and_slope(outputs):
 
 
 def test_step_and_update_solve_their_equations():
-    model, _, _, _, data = problem()
-    penalty, theta = roughness_penalty(model), flatten(model)
+    model, x, y, weights = problem()
+    theta, rows, _, data = rows_of(model, x, y, weights)
+    penalty = roughness_penalty(model.bases, Layout.of(stack(model)), jnp.float64)
     evidence = Evidence(jnp.linspace(0.5, 2.0, penalty.strengths), jnp.asarray(0.3))
-    normal = accumulate(lambda theta, chunk: _rows(model, theta, chunk), theta, data, jnp.asarray(5))
+    normal = accumulate(rows, theta, cut(data), jnp.asarray(5))
     S = 0.3 * penalty.matrix(evidence.lam, theta.size)
     H = normal.gram + S
     mu = 0.1
@@ -105,10 +171,26 @@ def test_step_and_update_solve_their_equations():
     np.testing.assert_allclose(new.lam[j], clipped, rtol=1e-6)
 
 
+def fitted(model, x, y, weights):
+    return fit_separable(model, x, y - y.mean(0), weights, seed=0, tolerance=1e-6, progress=None)
+
+
 def test_direct_fit_is_stationary_and_repeats():
-    model, x, y, weights, _ = problem(samples=300)
-    runs = [fit_separable(model, x, y - y.mean(0), weights, seed=0, tolerance=1e-6, progress=None) for _ in range(2)]
-    np.testing.assert_array_equal(flatten(runs[0].model), flatten(runs[1].model))
+    model, x, y, weights = problem(samples=300)
+    runs = [fitted(model, x, y, weights) for _ in range(2)]
+    for one, two in zip(jax.tree.leaves(runs[0].model), jax.tree.leaves(runs[1].model), strict=True):
+        np.testing.assert_array_equal(one, two)
     assert runs[0].stationarity < 1e-2
+    assert runs[0].covariance.shape == (model.unknowns, model.unknowns)
     losses = [event["nrmse"] for event in runs[0].history]
     assert losses[-1] < 0.05 * losses[0]
+
+
+def test_windows_evaluated_bases_and_kept_ones_lead_to_the_same_fit(monkeypatch):
+    model, x, y, weights = problem(outputs=1, samples=700, elements=(24, 24, 24), degree=2)
+    expected = fitted(model, x, y, weights)
+    for name, value in (("WINDOWS_PAY", 0.0), ("KEPT_NUMBERS", 0)):
+        with monkeypatch.context() as patch:
+            patch.setattr(direct, name, value)
+            other = fitted(model, x, y, weights)
+        np.testing.assert_allclose(jax.vmap(other.model)(x), jax.vmap(expected.model)(x), atol=1e-5)

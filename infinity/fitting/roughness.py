@@ -1,0 +1,52 @@
+r"""How smooth a separable model has to be: a penalty on the size and one on the slope of every factor.
+
+    sum_d sum_m a_dm^T (lambda_0 Q_d + lambda_d R_d) a_dm,    Q_d = int B B^T / length,    R_d = length int B' B'^T
+
+Summed over the factors of a mode, the penalty on their size also prunes modes that the data do not need.
+"""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+from ..basis import AbstractBasis
+from ..descent.evidence import BlockPenalty, PenaltyBlocks
+from .stacked import Layout
+
+
+def roughness_penalty(bases: tuple[AbstractBasis, ...], layout: Layout, dtype) -> BlockPenalty:
+    """The penalty on a stacked model.
+
+    One strength for the size of all factors and one for the slopes in each dimension, the same again for the additive block, and one for the mixing.
+    """
+    D, M, n, O = layout.D, layout.M, layout.n, layout.O
+    matrices = np.zeros((D, 2, n, n))
+    matrices[:, 0] = np.eye(n)  # the fill is held at zero
+    for d, basis in enumerate(bases):
+        mass, stiffness = _integrals(basis)
+        length = float(basis.domain[1] - basis.domain[0])
+        size = basis.size
+        matrices[d, 0, :size, :size] = mass / length
+        matrices[d, 1, :size, :size] = stiffness * length
+    d = np.repeat(np.arange(D), M)
+    starts, groups, which = [np.arange(D * M) * n], [np.stack([np.zeros_like(d), 1 + d], axis=1)], [d]
+    strengths = 1 + D
+    if layout.additive:
+        d = np.repeat(np.arange(D), O)
+        starts.append(layout.after_mixing + np.arange(D * O) * n)
+        groups.append(np.stack([np.full_like(d, strengths), 1 + strengths + d], axis=1))
+        which.append(d)
+        strengths += 1 + D
+    cat = lambda parts: jnp.asarray(np.concatenate(parts), jnp.int32)
+    families = [PenaltyBlocks(jnp.asarray(matrices[np.concatenate(which)], dtype), cat(starts), cat(groups))]
+    if layout.mixing:
+        identity = jnp.broadcast_to(jnp.eye(M, dtype=dtype), (O, 1, M, M))
+        places = layout.after_factors + np.arange(O) * M
+        families.append(PenaltyBlocks(identity, cat([places]), jnp.full((O, 1), strengths, jnp.int32)))
+        strengths += 1
+    return BlockPenalty(tuple(families), strengths)
+
+
+@eqx.filter_jit
+def _integrals(basis: AbstractBasis):
+    return basis.mass(), basis.stiffness()
