@@ -32,6 +32,7 @@ Progress = Callable[[dict[str, Any]], None]
 
 # Samples in a chunk: enough to keep a matrix product busy, few enough to stay in the cache.
 CHUNK = 512
+SMALL_CHUNK = 64
 # Samples an unknown in the first stage, and for the Gram matrix in the second.
 FIRST_STAGE = 6
 GRAM_STAGE = 12
@@ -115,27 +116,29 @@ def _residuals(problem: Problem, unravel: Callable, theta: Float[Array, " P"], c
     return (values - chunk.y).ravel(), jnp.repeat(chunk.weights, chunk.y.shape[1])
 
 
-def _gradient(problem: Problem, stacked: Stacked):
+def _gradient(problem: Problem, stacked: Stacked, first: Int[Array, ""] | int = 0):
     theta, unravel = ravel_pytree(stacked)
     residuals = lambda theta, chunk: _residuals(problem, unravel, theta, chunk)
-    return accumulate_gradient(residuals, theta, problem.data, problem.used)
+    return accumulate_gradient(residuals, theta, problem.data, problem.used, first)
 
 
 def _linearise(problem: Problem, stacked: Stacked) -> Normal:
     """Normal equations of all used samples; the Gram matrix from those that shape it."""
     theta, unravel = ravel_pytree(stacked)
     rows = lambda theta, chunk: _rows(problem, unravel, theta, chunk)
-    gradient, loss = _gradient(problem, stacked)
     if problem.tiles is None:
-        gram = accumulate(rows, theta, problem.data, problem.shaping).gram
-    else:
-        flat = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), problem.data)
+        shape = accumulate(rows, theta, problem.data, problem.shaping)
+        gradient, loss = _gradient(problem, stacked, problem.shaping)
+        return Normal(problem.share * shape.gram, shape.gradient + gradient, shape.loss + loss)
 
-        def take(samples, counted):
-            chunk = jax.tree.map(lambda a: a[samples], flat)
-            return chunk._replace(weights=chunk.weights * counted)
+    flat = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), problem.data)
 
-        gram = accumulate_windows(rows, theta, take, problem.tiles)
+    def take(samples, counted):
+        chunk = jax.tree.map(lambda a: a[samples], flat)
+        return chunk._replace(weights=chunk.weights * counted)
+
+    gram = accumulate_windows(rows, theta, take, problem.tiles)
+    gradient, loss = _gradient(problem, stacked)
     return Normal(problem.share * gram, gradient, loss)
 
 
@@ -149,13 +152,13 @@ def _solve_block(problem: Problem, stacked: Stacked, evidence: Evidence, d: Int[
         r, J, w = _rows(problem, unravel, part, chunk)
         return r, J[:, block], w
 
-    gram = problem.share * accumulate(rows, theta, problem.data, problem.shaping, width=block.size).gram
-    gradient, _ = _gradient(problem, stacked)
+    shape = accumulate(rows, theta, problem.data, problem.shaping, width=block.size)
+    gradient = shape.gradient + _gradient(problem, stacked, problem.shaping)[0][block]
     S = evidence.variance * problem.penalty.matrix(evidence.lam, theta.size)
-    H = gram + S[block[:, None], block]
+    H = problem.share * shape.gram + S[block[:, None], block]
     scale = jnp.sqrt(jnp.where(jnp.diagonal(H) > 0, jnp.diagonal(H), 1.0))
     scaled = H / scale[:, None] / scale + 50 * jnp.finfo(H.dtype).eps * jnp.eye(block.size, dtype=H.dtype)
-    step = -refined_solve(scaled, (gradient + S @ theta)[block] / scale) / scale
+    step = -refined_solve(scaled, (gradient + (S @ theta)[block]) / scale) / scale
     return unravel(theta.at[block].add(step))
 
 
@@ -289,9 +292,9 @@ def fit_separable(
     bases, points = model.bases, x
     if N * layout.D * layout.n <= KEPT_NUMBERS:
         bases, points = None, _designs(model.bases, x)
-    size = min(CHUNK, N)
-    (a, b), w = chunked((points, y), weights, size)
-    data, chunks = Data(a, b, w), w.shape[0]
+    size = CHUNK if N > CHUNK else SMALL_CHUNK
+    (a, b), w, chunks = chunked((points, y), weights, size)
+    data = Data(a, b, w)
     per_chunk = np.asarray(jnp.sum(w, axis=1), float)
 
     def stage(used: int, shaping: int) -> Problem:

@@ -47,7 +47,7 @@ def rows_of(model, x, y, weights):
 
 
 def cut(data, size=16):
-    (a, b), w = chunked((data.points, data.y), data.weights, size)
+    (a, b), w, _ = chunked((data.points, data.y), data.weights, size)
     return Data(a, b, w)
 
 
@@ -119,8 +119,14 @@ def test_windowed_sum_is_the_dense_one(outputs, dtype):
 
 def test_chunks_hold_every_sample_once():
     x = jnp.arange(10.0)
-    cut, weights = chunked(x, jnp.ones(10), 4)
+    cut, weights, used = chunked(x, jnp.ones(10), 4)
     assert cut.shape == weights.shape == (3, 4)
+    assert used == 3
+    cut, weights, used = chunked(jnp.arange(33.0), jnp.ones(33), 4)
+    assert cut.shape == (10, 4)
+    assert used == 9
+    assert float(jnp.sum(weights)) == 33
+    cut, weights, _ = chunked(x, jnp.ones(10), 4)
     np.testing.assert_allclose(jnp.sort(cut[weights > 0]), x)
 
 
