@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .descent import InfiniteDescent, OpenModelWarning, PrecisionWarning
     from .fitting import Fitted, OutsideWarning, Result, fit
     from .io import load, save
+    from .io.export import export
     from .models import KHRONOS
 
 __version__ = "0.1.0"
@@ -27,6 +28,7 @@ _HOMES = {
     "PrecisionWarning": "descent",
     "Result": "fitting",
     "certify": "closure",
+    "export": "io.export",
     "fit": "fitting",
     "load": "io",
     "save": "io",
@@ -45,6 +47,7 @@ __all__ = [
     "certify",
     "closure",
     "descent",
+    "export",
     "fit",
     "fitting",
     "io",
