@@ -32,7 +32,7 @@ static const int first[] = {{{first}}};
 static const double edges[] = {{
     {edges}}};
 
-/* For each cell of each input: the powers of every factor, then of every additive function, lowest first. */
+/* For each cell of each input, for each power, lowest first: the coefficient of every factor, then of every additive function. */
 static const double table[] = {{
     {table}}};
 
@@ -62,16 +62,13 @@ void {name}_predict(const double *x, double *y)
         const double v = (t - edges[cell]) / half - 1.0;
         const double step = beyond / (half * width[d]);
         const double *powers = table + (long)(cell - d) * ROWS * POWERS;
-        for (int r = 0; r < ROWS; r++, powers += POWERS) {{
-            value[r] = powers[POWERS - 1];
-            for (int k = POWERS - 2; k >= 0; k--) value[r] = value[r] * v + powers[k];
-            slope[r] = 0.0;
+        for (int r = 0; r < ROWS; r++) value[r] = powers[(POWERS - 1) * ROWS + r], slope[r] = 0.0;
+        for (int k = POWERS - 2; k >= 0; k--) {{
+            for (int r = 0; r < ROWS; r++) value[r] = value[r] * v + powers[k * ROWS + r];
         }}
         if (beyond != 0.0) {{
-            powers -= ROWS * POWERS;
-            for (int r = 0; r < ROWS; r++, powers += POWERS) {{
-                for (int k = POWERS - 1; k >= 1; k--) slope[r] = slope[r] * v + k * powers[k];
-                slope[r] *= step;
+            for (int k = POWERS - 1; k >= 1; k--) {{
+                for (int r = 0; r < ROWS; r++) slope[r] = slope[r] * v + k * step * powers[k * ROWS + r];
             }}
         }}
         for (int m = 0; m < MODES; m++) {{
@@ -100,7 +97,7 @@ def c_code(model: Description, name: str, version: str) -> str:
     policy = {"error": "NaN; ask NAME_inside before", "warn": POLICIES["linear"]}.get(
         model.outside, POLICIES[model.outside]
     )
-    rows = [np.concatenate([axis.factors, axis.additive], axis=1).ravel() for axis in axes]
+    rows = [np.concatenate([axis.factors, axis.additive], axis=1).transpose(0, 2, 1).ravel() for axis in axes]
     comment = (
         f"/* {quoted(name)}: a sum of products of one-dimensional splines. {MARK} {version}; C99.\n\n   x, inputs:\n{columns(model.inputs, box)}\n"
         f"   y, targets:\n{columns(model.targets)}\n   Outside the box: {policy.replace('NAME', name)}.\n"
