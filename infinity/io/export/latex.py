@@ -65,8 +65,8 @@ def written(value: float, digits: int) -> str:
     r"""A number for reading.
 
     >>> from infinity.io.export.latex import written
-    >>> written(-0.00012345, 3), written(12.5, 3)
-    ('-1.23 \\cdot 10^{-4}', '12.5')
+    >>> written(-0.000012345, 3), written(12.5, 3)
+    ('-1.23 \\cdot 10^{-5}', '12.5')
     """
     mantissa, mark, exponent = f"{value:.{digits}g}".partition("e")
     return rf"{mantissa} \cdot 10^{{{int(exponent)}}}" if mark else mantissa
