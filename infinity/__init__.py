@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         sobol,
     )
     from .io import load, save
+    from .io.export import export
     from .models import KHRONOS
 
 __version__ = "0.1.0"
@@ -41,6 +42,7 @@ _HOMES = {
     "Sobol": "fitting",
     "certify": "closure",
     "derivative": "fitting",
+    "export": "io.export",
     "fit": "fitting",
     "load": "io",
     "main_effect": "fitting",
@@ -65,6 +67,7 @@ __all__ = [
     "closure",
     "derivative",
     "descent",
+    "export",
     "fit",
     "fitting",
     "io",

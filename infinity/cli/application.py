@@ -37,6 +37,16 @@ class Outside(enum.StrEnum):
     NAN = "nan"
 
 
+class Format(enum.StrEnum):
+    """What a model can be written as."""
+
+    NUMPY = "numpy"
+    C = "c"
+    SYMPY = "sympy"
+    LATEX = "latex"
+    JSON = "json"
+
+
 class Verdict(enum.StrEnum):
     """What `infinity check` may require."""
 
@@ -183,6 +193,26 @@ def _predict(
 
     _set_precision(False)
     predict(run, data, out, ignore_extra)
+
+
+@app.command("export")
+def _export(
+    run: Annotated[Path, typer.Argument(help="A run folder or a model file.")],
+    to: Annotated[Format, typer.Option("--to", help="What to write.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="The file to write, - for standard output. [default: beside RUN, named after it]"
+        ),
+    ] = None,
+    digits: Annotated[int, typer.Option("--digits", min=1, max=17, help="Digits of the numbers in LaTeX.")] = 6,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that no export wrote.")] = False,
+) -> None:
+    """Write a fitted model as code or data that needs no Infinity."""
+    from .export import write_export
+
+    _set_precision(False)
+    write_export(run, to.value, out, digits, force)
 
 
 @app.command("run")

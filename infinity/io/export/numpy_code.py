@@ -1,0 +1,86 @@
+"""A model as one Python module that needs NumPy only: `predict(x)`, `(N, D) -> (N, O)`."""
+
+import textwrap
+
+from .description import Description
+from .text import MARK, POLICIES, columns, docstring, nested, numbers
+
+_BODY = '''
+def predict(x):
+    """{doc}"""
+    x = np.asarray(x, dtype=float)
+    x = x[:, None] if x.ndim == 1 and len(INPUTS) == 1 else x
+    if x.ndim != 2 or x.shape[1] != len(INPUTS):
+        raise ValueError(f"x has shape {{x.shape}}; expected (N, {{len(INPUTS)}})")
+{check}    inside = np.clip(x, LOWER, UPPER)
+    beyond = {beyond}
+    modes, change = np.ones((len(x), MIXING.shape[1])), np.zeros((len(x), MIXING.shape[1]))
+    y = np.tile(CONSTANT, (len(x), 1))
+    for d, (origin, width, edges, factors, additive) in enumerate(AXES):
+        t = (inside[:, d] - origin) / width
+        cell = np.searchsorted(edges[1:-1], t, side="right")
+        half = (edges[cell + 1] - edges[cell]) / 2
+        v = (t - edges[cell]) / half - 1
+        step = beyond[:, d] / (half * width)
+        value, slope = _horner(factors[cell], v, step)
+        modes, change = modes * value, change * value + modes * slope
+        if additive.size:
+            value, slope = _horner(additive[cell], v, step)
+            y += value + slope
+    y += (modes + change) @ MIXING.T
+{finish}    return {result}
+
+
+def _horner(powers, v, step):
+    """The polynomials sum_k powers[..., k] v^k, and their derivatives times step."""
+    v, step = v[:, None], step[:, None]
+    value, slope = powers[..., -1], np.zeros(powers.shape[:-1])
+    for k in range(powers.shape[-1] - 2, -1, -1):
+        slope = slope * v + value
+        value = value * v + powers[..., k]
+    return value, slope * step
+'''
+
+_SLACK = "4 * np.finfo(float).eps * np.maximum(np.abs(LOWER), np.abs(UPPER))"
+_CHECKS = {
+    "error": f"    slack = {_SLACK}\n    if np.any((x < LOWER - slack) | (x > UPPER + slack)):\n"
+    '        raise ValueError("a row of x lies outside the box of the model")\n',
+    "warn": f"    slack = {_SLACK}\n    if np.any((x < LOWER - slack) | (x > UPPER + slack)):\n"
+    '        warnings.warn("a row of x lies outside the box of the model", stacklevel=2)\n',
+}
+
+
+def numpy_code(model: Description, name: str, version: str) -> str:
+    """The text of the module."""
+    outside = model.outside
+    box = [f", {axis.lower!r} to {axis.upper!r}" for axis in model.axes]
+    shape = "(N,)" if model.scalar else f"(N, {len(model.targets)})"
+    doc = (
+        f"{', '.join(model.targets)} at the rows of x.\n\nx: shape (N, {len(model.axes)}), columns\n{columns(model.inputs, box)}\n"
+        f"returns: shape {shape}, columns\n{columns(model.targets)}\nOutside the box: {POLICIES[outside]}.\n"
+    )
+    head = (
+        f'"""{docstring(name)}: a sum of products of one-dimensional splines. {MARK} {version}; needs NumPy only."""\n\n'
+        + ("import warnings\n\n" if outside == "warn" else "")
+        + "import numpy as np\n\n"
+        + f"INPUTS = {model.inputs!r}\nTARGETS = {model.targets!r}\n"
+        + f"LOWER = np.array([{numbers([axis.lower for axis in model.axes])}])\n"
+        + f"UPPER = np.array([{numbers([axis.upper for axis in model.axes])}])\n"
+        + f"CONSTANT = np.array({nested(model.constant)})\nMIXING = np.array({nested(model.mixing)})\n"
+        + "# For each input: origin and width of its coordinate, ends of the cells, powers of the factors (cell, mode, power) and of the additive part.\n"
+        + "AXES = (\n"
+    )
+    axes = "".join(
+        f"    (\n        {axis.origin!r},\n        {axis.width!r},\n        np.array([{numbers(axis.breakpoints, 12)}]),\n"
+        f"        np.array({nested(axis.factors, 12)}),\n        np.array({nested(axis.additive, 12) if model.has_additive else '()'}),\n    ),\n"
+        for axis in model.axes
+    )
+    finish = "    y[np.any(inside != x, axis=1)] = np.nan\n" if outside == "nan" else ""
+    body = _BODY.format(
+        doc=textwrap.indent(docstring(doc), "    ").lstrip() + "    ",
+        check=_CHECKS.get(outside, ""),
+        beyond="np.zeros_like(x)" if outside in ("clamp", "nan") else "x - inside",
+        finish=finish,
+        result="y[:, 0]" if model.scalar else "y",
+    )
+    return f"{head}{axes})\n\n{body}"

@@ -1,0 +1,283 @@
+"""Exported code gives the numbers of the model, in and outside its box."""
+
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import infinity as inf
+from infinity.io.export import FORMATS
+
+NAMES = ("load in kN", '*/ """ \\', "größe")
+BREAKPOINTS = ((0.0, 0.3, 0.35, 1.0), (0.0, 0.5, 0.5, 1.0), (0.0, 0.125, 0.7, 0.9, 1.0))
+LOWER, UPPER = (-2.0, 100.0, 1e-3), (3.0, 101.0, 2e-3)
+
+POLICIES = ["linear", "clamp", "nan", "error", "warn"]
+
+
+def fitted(outside="linear", outputs=2, dtype=jnp.float64, additive=True, scaled=True, **more):
+    """Cells of unequal length, a repeated breakpoint, degrees from 1 to 3."""
+    box = list(zip(LOWER, UPPER, strict=True))
+    rows = [
+        [t if scaled else low + (high - low) * t for t in row]
+        for row, (low, high) in zip(BREAKPOINTS, box, strict=True)
+    ]
+    settings = {"modes": 3, "degree": (3, 2, 1), "outputs": outputs, "additive": additive, "breakpoints": rows} | more
+    inner = inf.KHRONOS(key=jax.random.key(0), **settings)
+    random = np.random.default_rng(1)
+    inner = jax.tree.map(lambda leaf: jnp.asarray(random.normal(size=leaf.shape), dtype), inner)
+    scalar = outputs == 1
+    shift, scale, targets = ((7.0,), (3.0,), ("y",)) if scalar else ((7.0, -1.0), (3.0, 0.5), ("wear [µm]", "class"))
+    return inf.Fitted(inner, LOWER, UPPER, scaled, shift, scale, NAMES, targets, outside, scalar)
+
+
+def points():
+    """Random points, all corners, all breakpoints, and points beyond one or more sides."""
+    random = np.random.default_rng(0)
+    low, high = np.asarray(LOWER), np.asarray(UPPER)
+    corners = np.stack(np.meshgrid(*zip(low, high, strict=True)), -1).reshape(-1, 3)
+    edges = random.uniform(size=(12, 3))
+    for d, row in enumerate(BREAKPOINTS):
+        edges[4 * d : 4 * d + len(row[:4]), d] = row[:4]
+    inside = np.concatenate([low + (high - low) * random.uniform(size=(40, 3)), corners, low + (high - low) * edges])
+    inside = np.clip(inside, low, high)
+    return inside, low + (high - low) * random.uniform(-1, 2, size=(40, 3))
+
+
+def close(got, wanted):
+    np.testing.assert_allclose(got, wanted, rtol=1e-12, atol=1e-12 * np.nanmax(np.abs(wanted)))
+
+
+def expected(model, x):
+    """The model's own values; those of the straight lines where it would warn or refuse."""
+    padded = np.concatenate(
+        [x, np.tile(x[:1], (128 - len(x), 1))]
+    )  # one shape, so that one compilation serves many tests
+    return np.array(_values(model._quiet(), jnp.asarray(padded))).reshape(len(padded), -1)[: len(x)]
+
+
+@eqx.filter_jit
+def _values(model, x):
+    return jax.vmap(model)(x)
+
+
+def by_numpy(path, x):
+    """The values that the module gives in a process without JAX."""
+    np.save(path.parent / "x.npy", x)
+    code = (
+        "import sys, numpy as np; sys.modules['jax'] = sys.modules['infinity'] = None; sys.path.insert(0, '.'); "
+        f"import {path.stem} as m; np.save('y.npy', m.predict(np.load('x.npy')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=path.parent, capture_output=True, text=True, check=False)
+    return (np.load(path.parent / "y.npy"), done) if done.returncode == 0 else (None, done)
+
+
+def load_module(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("outside", POLICIES)
+def test_numpy(outside, tmp_path):
+    model = fitted(outside)
+    inf.export(model, "numpy", tmp_path / "module.py")
+    module = load_module(tmp_path / "module.py")
+    inside, beyond = points()
+    close(module.predict(inside), expected(model, inside))
+    if outside == "error":
+        with pytest.raises(ValueError, match="outside the box"):
+            module.predict(beyond)
+    elif outside == "warn":
+        with pytest.warns(UserWarning, match="outside the box"):
+            close(module.predict(beyond), expected(model, beyond))
+    else:
+        wanted = expected(model, beyond)
+        assert np.isnan(wanted).any() == (outside == "nan")
+        close(module.predict(beyond), wanted)
+    with pytest.raises(ValueError, match=r"expected \(N, 3\)"):
+        module.predict(inside[:, :2])
+
+
+def test_numpy_module_needs_neither_jax_nor_infinity(tmp_path):
+    model = fitted(outputs=1)
+    inf.export(model, "numpy", tmp_path / "alone.py")
+    inside, _ = points()
+    y, done = by_numpy(tmp_path / "alone.py", inside)
+    assert done.returncode == 0, done.stderr
+    assert y.shape == (len(inside),)
+    close(y[:, None], expected(model, inside))
+
+
+@pytest.mark.parametrize("scaled", [True, False])
+@pytest.mark.parametrize("outputs", [1, 2])
+@pytest.mark.parametrize("more", [{"additive": False}, {"constant": False}, {"degree": (0, 2, 1), "modes": 1}])
+def test_other_blocks_and_scalings(outputs, scaled, more, tmp_path):
+    model = fitted(outputs=outputs, scaled=scaled, **more)
+    inside, beyond = points()
+    namespace = {}
+    exec(inf.export(model, "numpy"), namespace)
+    x = np.concatenate([inside, beyond])
+    close(np.asarray(namespace["predict"](x)).reshape(len(x), -1), expected(model, x))
+
+
+def test_single_precision_model_agrees_to_its_rounding():
+    model = fitted(dtype=jnp.float32)
+    namespace = {}
+    exec(inf.export(model, "numpy"), namespace)
+    inside, _ = points()
+    inside = inside.astype(np.float32)
+    wanted = np.asarray(model.predict(inside), float)
+    np.testing.assert_allclose(namespace["predict"](inside), wanted, atol=2e-4 * np.abs(wanted).max())
+
+
+MAIN = """#include <stdio.h>
+#include "model.c"
+int main(void) {
+    double x[3], y[2];
+    while (scanf("%lf %lf %lf", x, x + 1, x + 2) == 3) {
+        model_predict(x, y);
+        printf("%.17g %.17g %d\\n", y[0], y[1], model_inside(x));
+    }
+    return 0;
+}
+"""
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler: cc is not on the path")
+@pytest.mark.parametrize("outside", POLICIES)
+def test_c(outside, tmp_path):
+    model = fitted(outside)
+    inf.export(model, "c", tmp_path / "model.c")
+    (tmp_path / "main.c").write_text(MAIN)
+    command = ["cc", "-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror", "-O1", "main.c", "-o", "main"]
+    built = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    inside, beyond = points()
+    x = np.concatenate([inside, beyond])
+    lines = "\n".join(" ".join(repr(float(t)) for t in row) for row in x)
+    done = subprocess.run(["./main"], cwd=tmp_path, input=lines, capture_output=True, text=True, check=True)
+    found = np.array([[float(word) for word in line.split()] for line in done.stdout.splitlines()])
+    outer = np.any((x < LOWER) | (x > UPPER), axis=1)
+    np.testing.assert_array_equal(found[:, 2], ~outer)
+    wanted = expected(model, x)
+    if outside == "error":
+        wanted[outer] = np.nan
+    close(found[:, :2], wanted)
+
+
+@pytest.mark.parametrize("outside", ["linear", "clamp", "nan"])
+def test_sympy(outside, tmp_path):
+    mpmath = pytest.importorskip("mpmath")
+    import sympy
+
+    # Continuous: in units of the inputs a breakpoint may be off by a rounding, and then lie in the other cell.
+    model = fitted(outside, degree=(3, 2, 1))
+    inf.export(model, "sympy", tmp_path / "formula.py")
+    module = load_module(tmp_path / "formula.py")
+    inside, beyond = points()
+    smooth = np.abs((inside[:, 1] - LOWER[1]) / (UPPER[1] - LOWER[1]) - 0.5) > 1e-9
+    x = np.concatenate([inside[smooth][:20], beyond[:20]])
+    wanted = expected(model, x)
+    with mpmath.workdps(40):
+        for o in range(2):
+            function = sympy.lambdify(module.SYMBOLS, module.expression(o), "mpmath")
+            close([float(function(*map(mpmath.mpf, row.tolist()))) for row in x], wanted[:, o])
+
+
+def test_sympy_expression_can_be_differentiated(tmp_path):
+    model = fitted("clamp", outputs=1, modes=1, additive=False)
+    inf.export(model, "sympy", tmp_path / "formula.py")
+    module = load_module(tmp_path / "formula.py")
+    point = np.array([0.7, 100.2, 1.4e-3])
+    place = dict(zip(module.SYMBOLS, point, strict=True))
+    slopes = [float(module.expression().diff(x).subs(place)) for x in module.SYMBOLS]
+    np.testing.assert_allclose(slopes, jax.grad(model)(jnp.asarray(point)), rtol=1e-10)
+
+
+def by_json(document, row):
+    """The formula that the file states, in plain Python."""
+    modes, y = [1.0] * len(document["mixing"][0]), list(document["constant"])
+    for value, axis in zip(row, document["inputs"], strict=True):
+        edges = axis["breakpoints"]
+        t = (value - axis["origin"]) / axis["width"]
+        e = sum(t >= edge for edge in edges[1:-1])
+        v = 2 * (t - edges[e]) / (edges[e + 1] - edges[e]) - 1
+        polynomial = lambda powers, v=v: sum(c * v**k for k, c in enumerate(powers))
+        modes = [mode * polynomial(powers) for mode, powers in zip(modes, axis["factors"][e], strict=True)]
+        y = [total + polynomial(powers) for total, powers in zip(y, axis["additive"][e], strict=True)]
+    return [
+        total + sum(w * mode for w, mode in zip(row, modes, strict=True))
+        for total, row in zip(y, document["mixing"], strict=True)
+    ]
+
+
+def test_json(tmp_path):
+    model = fitted("clamp")
+    inf.export(model, "json", tmp_path / "model.json")
+    document = json.loads((tmp_path / "model.json").read_text(encoding="utf-8"))
+    assert (document["format"], document["format_version"], document["outside"]) == ("infinity-separable", 1, "clamp")
+    assert tuple(axis["name"] for axis in document["inputs"]) == NAMES
+    inside, _ = points()
+    close([by_json(document, row.tolist()) for row in inside], expected(model, inside))
+
+
+def test_latex_has_every_number_and_balances():
+    model = fitted()
+    text = inf.export(model, "latex", digits=4)
+    assert text.count("{") == text.count("}")
+    assert text.count(r"\begin") == text.count(r"\end")
+    assert r"\text{load in kN}" in text
+    assert r"\text{*/ \"\"\" \textbackslash{}}".replace('\\"', '"') in text
+    assert text.count("f_{1,2}(x_{1}) &") == 3
+    assert text.count("a_{3,2}(x_{3}) &") == 4
+    weights = np.asarray(model.scale)[:, None] * np.asarray(model.inner.mixing)
+    written = text.split(r"w_{2,1 \dots 3} &= ")[1].split(r" \\")[0].split(", ")
+    np.testing.assert_allclose([float(number) for number in written], weights[1], rtol=1e-3)
+
+
+def test_no_policy_of_the_model_is_unknown():
+    from typing import get_args
+
+    from infinity.fitting.fitted import Outside
+
+    assert set(get_args(Outside)) == set(POLICIES)
+    for to in FORMATS:
+        assert "Written by Infinity" in inf.export(fitted("warn"), to)[:600]
+
+
+def test_a_foreign_file_is_left_alone(tmp_path):
+    path = tmp_path / "model.c"
+    path.write_text("int main(void) { return 0; }\n")
+    with pytest.raises(ValueError, match="was not written by an export"):
+        inf.export(fitted(), "c", path)
+    text = inf.export(fitted(), "c", path, force=True)
+    assert path.read_text() == text
+    assert inf.export(fitted("clamp"), "c", path) == path.read_text() != text
+
+
+def test_what_cannot_be_written_is_refused_in_a_sentence():
+    model = fitted()
+    with pytest.raises(ValueError, match="expected one of numpy, c, sympy, latex, json"):
+        inf.export(model, "fortran")
+    with pytest.raises(ValueError, match="got a KHRONOS; expected what"):
+        inf.export(model.inner, "c")
+    network = eqx.nn.MLP(3, 2, 4, 1, key=jax.random.key(0))
+    other = eqx.tree_at(lambda fitted: fitted.inner, model, network)
+    with pytest.raises(ValueError, match="fitted MLP; only separable models"):
+        inf.export(other, "c")
+    broken = eqx.tree_at(lambda fitted: fitted.inner.constant, model, jnp.array([0.0, jnp.nan]))
+    with pytest.raises(ValueError, match="not finite"):
+        inf.export(broken, "c")
+    with pytest.raises(ValueError, match="digits=0"):
+        inf.export(model, "latex", digits=0)
