@@ -62,7 +62,7 @@ def curves(samples: int, seconds: float, seed: int) -> dict[str, list[tuple[floa
 
 def direct(start, X, Y, evaluate, seed) -> list[tuple[float, float]]:
     weights = jnp.ones(len(X))
-    solve = lambda progress: fit_separable(start, X, Y, weights, seed=seed, tolerance=1e-2, progress=progress)
+    solve = lambda progress: fit_separable(start, X, Y, weights, tolerance=1e-2, progress=progress)
     solve(None)  # compiles
     marks: list[tuple[float, float]] = []
     clock = {"start": time.perf_counter(), "paused": 0.0}

@@ -143,7 +143,9 @@ def _fit(
     elements: Annotated[
         int | None, typer.Option("--elements", min=1, help="Spline cells an input. [default: chosen]")
     ] = None,
-    degree: Annotated[int, typer.Option("--degree", min=0, help="Degree of the splines.")] = 3,
+    degree: Annotated[
+        int | None, typer.Option("--degree", min=0, help="Degree of the splines. [default: chosen]")
+    ] = None,
     holdout: Annotated[
         float, typer.Option("--holdout", min=0.0, max=0.9, help="Part of the rows kept for testing.")
     ] = 0.1,

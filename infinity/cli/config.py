@@ -55,7 +55,7 @@ class Model(_Section):
 
     modes: Count | None = None
     elements: Count | None = None
-    degree: Annotated[int, Field(ge=0)] = 3
+    degree: Annotated[int, Field(ge=0)] | None = None
 
 
 class Fit(_Section):

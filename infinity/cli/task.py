@@ -31,7 +31,7 @@ class FitOptions:
 
     modes: int | None = None
     elements: int | None = None
-    degree: int = 3
+    degree: int | None = None
     holdout: float = 0.1
     seed: int = 0
     outside: str = "warn"
@@ -147,7 +147,7 @@ def _draw(folder: Path, source: Source, x: np.ndarray, y: np.ndarray, result: An
         axes = plot.new_axes(1, len(source.targets))
     except ModuleNotFoundError as error:
         return [str(error)]
-    prediction = np.asarray(result.predict(x[rows])).reshape(len(rows), -1)
+    prediction = result.heldout_prediction if len(result.heldout) else result.predict(x).reshape(len(rows), -1)
     for o, name in enumerate(source.targets):
         plot.parity(y[rows, o], prediction[:, o], ax=axes[0, o], label=name)
     axes[0, 0].figure.savefig(folder / "parity.png", dpi=150)

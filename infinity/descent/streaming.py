@@ -31,17 +31,20 @@ class Normal(eqx.Module):
     loss: Float[Array, ""]
 
 
-def chunked(arrays: PyTree, weights: Float[Array, " N"], size: int) -> tuple[PyTree, Float[Array, "chunks size"], int]:
+def chunked(
+    arrays: PyTree, weights: Float[Array, " N"], size: int, capacity: int | None = None
+) -> tuple[PyTree, Float[Array, "chunks size"], int]:
     """Cut samples into chunks of equal size.
 
-    **Arguments:** a pytree of arrays with a leading axis of N samples; their weights `(N,)`; the samples in a chunk.
+    **Arguments:** a pytree of arrays with a leading axis of N samples; their weights `(N,)`; the samples in a chunk; `capacity`, a number
+    of samples to leave room for.
 
     **Returns:** the arrays with leading axes `(chunks, size)`, the weights likewise, and how many chunks hold samples. The rest is filled with the last sample
     at weight zero, up to one of few numbers of chunks, so that tables of nearly the same length share a compiled program.
     """
     number = weights.shape[0]
     used = max(1, -(-number // size))
-    chunks = rounded_up(used)
+    chunks = rounded_up(max(used, -(-(capacity or 0) // size)))
     missing = chunks * size - number
 
     def cut(array):

@@ -93,14 +93,19 @@ class State(eqx.Module):
 
 
 class DirectFit(NamedTuple):
-    """What the direct fit found: the model, the covariance of its parameters, noise variance, effective number of parameters, and how it went."""
+    """What the direct fit found.
+
+    The model, the covariance of its parameters, the evidence, the effective number of parameters, whether and how well it converged, the values at all
+    samples, and how it went.
+    """
 
     model: AbstractSeparable
     covariance: Float[Array, "P P"]
-    variance: float
+    evidence: Evidence
     effective: float
     converged: bool
     stationarity: float
+    values: Float[np.ndarray, "N O"]
     history: list[dict[str, Any]]
     counts: dict[str, int]
 
@@ -162,6 +167,13 @@ def _solve_block(problem: Problem, stacked: Stacked, evidence: Evidence, d: Int[
     return unravel(theta.at[block].add(step))
 
 
+def _renewed(normal: Normal, problem: Problem, evidence: Evidence, theta: Float[Array, " P"]):
+    """The updated evidence, or the present one where rounding leaves no positive definite matrix to update it from."""
+    renewed, effective = update(normal, problem.penalty, evidence, theta, problem.samples)
+    sound = jnp.all(jnp.isfinite(renewed.lam)) & jnp.isfinite(renewed.variance) & jnp.isfinite(effective)
+    return jax.tree.map(lambda new, old: jnp.where(sound, new, old), renewed, evidence), effective
+
+
 @eqx.filter_jit
 def _start(problem: Problem, stacked: Stacked, evidence: Evidence, damping: Float[Array, ""]) -> State:
     normal = _linearise(problem, stacked)
@@ -190,7 +202,7 @@ def _advance(problem: Problem, state: State, iteration: Int[Array, ""]) -> State
         number = state.accepted + 1
         renewed, effective = jax.lax.cond(
             number % 2 == 0,
-            lambda: update(normal, penalty, evidence, flat, problem.samples),
+            lambda: _renewed(normal, problem, evidence, flat),
             lambda: (evidence, state.effective),
         )
         # A promise kept by half is enough in a curved valley: smaller steps would follow it no better.
@@ -226,6 +238,12 @@ def _stationarity(problem: Problem, state: State):
     S = state.evidence.variance * problem.penalty.matrix(state.evidence.lam, theta.shape[0])
     bottom = jnp.sqrt(2 * normal.loss * (jnp.diagonal(normal.gram) + jnp.diagonal(S)))
     return jnp.max(jnp.abs(normal.gradient + S @ theta) / jnp.where(bottom > 0, bottom, 1.0))
+
+
+@eqx.filter_jit
+def _values(problem: Problem, stacked: Stacked):
+    """Values at all samples, those not used for the fit included."""
+    return jax.lax.map(lambda chunk: stacked.values(problem.basis_functions(chunk)), problem.data)
 
 
 @eqx.filter_jit
@@ -271,14 +289,19 @@ def fit_separable(
     y: Float[Array, "N O"],
     weights: Float[Array, " N"],
     *,
-    seed: int,
     tolerance: float,
-    progress: Progress | None,
+    progress: Progress | None = None,
+    rows: int | None = None,
+    evidence: Evidence | None = None,
+    capacity: int | None = None,
+    most_iterations: int | None = None,
 ) -> DirectFit:
     """Fit a separable model to standardised data.
 
-    **Arguments:** a start `model` on the box of `x`; inputs, targets of about unit variance and zero mean, weights; the `seed` that draws the samples of the
-    first stage; the relative change of the objective at which the iteration ends; a callback that gets a dictionary after each iteration.
+    **Arguments:** a start `model` on the box of `x`; inputs in random order, targets of about unit variance and zero mean, weights; the relative change of the
+    objective at which the iteration ends; a callback that gets a dictionary after each iteration; `rows`, to use only the first of the samples; the
+    `evidence` of an earlier fit that the model comes from; `capacity`, the most samples of any fit that is to share the compiled program;
+    `most_iterations`, to end early.
     """
     stacked = stack(model)
     layout = Layout.of(stacked)
@@ -287,13 +310,11 @@ def fit_separable(
     counts: dict[str, int] = dict.fromkeys(("residuals", "jacobians", "factorisations", "iterations", "rejected"), 0)
     history: list[dict[str, Any]] = []
 
-    order = np.random.default_rng(seed).permutation(N)
-    x, y, weights = x[order], y[order], weights[order]
     bases, points = model.bases, x
     if N * layout.D * layout.n <= KEPT_NUMBERS:
         bases, points = None, _designs(model.bases, x)
-    size = CHUNK if N > CHUNK else SMALL_CHUNK
-    (a, b), w, chunks = chunked((points, y), weights, size)
+    size = CHUNK if max(N, capacity or 0) > CHUNK else SMALL_CHUNK
+    (a, b), w, chunks = chunked((points, y), weights, size, capacity)
     data = Data(a, b, w)
     per_chunk = np.asarray(jnp.sum(w, axis=1), float)
 
@@ -340,11 +361,14 @@ def fit_separable(
 
         return report
 
-    evidence = Evidence(jnp.ones((penalty.strengths,), dtype), jnp.asarray(0.01, dtype))
-    damping, iterations = jnp.asarray(1e-2, dtype), FIRST_ITERATIONS + LAST_ITERATIONS
+    chunks = chunks if rows is None else min(chunks, -(-rows // size))
+    warm = evidence is not None
+    if evidence is None:
+        evidence = Evidence(jnp.ones((penalty.strengths,), dtype), jnp.asarray(0.01, dtype))
+    damping, iterations = jnp.asarray(1e-2, dtype), most_iterations or FIRST_ITERATIONS + LAST_ITERATIONS
     part = min(chunks, -(-FIRST_STAGE * P // (size * O)))
     shaping = min(chunks, -(-GRAM_STAGE * P // (size * O)))
-    if part < 0.7 * chunks:
+    if part < 0.7 * chunks and not warm and most_iterations is None:
         problem = stage(part, part)
         state = _start(problem, stacked, evidence, damping)
         state, _ = _run(problem, state, FIRST_ITERATIONS, reporter("part", float(problem.samples)))
@@ -357,10 +381,11 @@ def fit_separable(
     return DirectFit(
         unstack(state.stacked, model),
         _covariance(problem, state)[kept[:, None], kept],
-        float(state.evidence.variance),
+        state.evidence,
         float(state.effective),
         converged,
         float(_stationarity(problem, state)),
+        np.asarray(_values(problem, state.stacked)).reshape(-1, O)[:N],
         history,
         counts,
     )

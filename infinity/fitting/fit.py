@@ -8,18 +8,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..closure import certify
 from ..descent.solver import warn_single_precision
-from ..models import KHRONOS, AbstractSeparable
+from ..models import AbstractSeparable
 from .checks import check_table, check_unknowns
-from .direct import fit_separable
 from .fitted import Fitted, Outside, unit_box
-from .generic import GenericFit, fit_generic, residuals_of
+from .generic import fit_generic
+from .links import check_link
 from .result import Result, metrics_of
+from .selection import described, starting_model
 from .size import choose_size
+from .streamed import Solution, Table, solve_streamed, spread
 from .timing import Stopwatch
-
-_CERTIFIED_ROWS = 64
 
 
 def fit(
@@ -33,7 +32,8 @@ def fit(
     weights: Any = None,
     modes: int | None = None,
     elements: int | None = None,
-    degree: int = 3,
+    degree: int | None = None,
+    link: str | None = None,
     outside: str = "warn",
     holdout: float = 0.1,
     tolerance: float | None = None,
@@ -42,9 +42,10 @@ def fit(
 ) -> Result:
     r"""Fit a model to a table of measurements by a direct solve.
 
-    Without a `model`, a `KHRONOS` of a size that the table can carry is made on the box of the inputs; its smoothness is chosen by the evidence. A separable
-    model that is given keeps its size and box, in physical units. Both are solved on streamed normal equations. Any other Equinox model of one point is
-    solved as its certificate allows, in its own units and from its own start.
+    Without a `model`, link, kind of functions, number of modes and the number of starts that are averaged are selected on rows kept for validation, and
+    the smoothness by the evidence; any of `modes`, `elements` or `degree` fixes the size. A separable model that is given keeps its size and box, in
+    physical units. All these are solved on streamed normal equations, judged on held-out rows, and then fitted once more to all rows. Any other Equinox
+    model of one point is solved as its certificate allows, in its own units and from its own start.
 
     **Arguments:**
 
@@ -54,8 +55,9 @@ def fit(
     - `names`, `target`: names of the columns.
     - `weights`: `(N,)`, non-negative; a weight of two counts as two measurements.
     - `modes`, `elements`, `degree`: of the `KHRONOS` that is made.
+    - `link`: `"identity"`, or `"log"` for a positive target whose logarithm the model describes; selected if nothing is given, identity with a fixed size.
     - `outside`: what the model does outside the box of the data: `"error"`, `"warn"`, `"clamp"`, `"linear"` or `"nan"`.
-    - `holdout`: share of the rows kept for judging the fit; 0 keeps none.
+    - `holdout`: share of the rows kept for judging the fit and calibrating intervals; 0 keeps none.
     - `tolerance`: relative change at which the iteration ends; by default 1e-2 of the loss for the streamed fit, whose steps are Newton-like, and 1e-8 else.
     - `seed`: of the split and of the start.
     - `progress`: called with a dictionary after each iteration of the streamed solve: its numbers and the inner `model` so far.
@@ -80,109 +82,128 @@ def fit(
         raise ValueError(f"outside is {outside!r}; expected one of {', '.join(get_args(Outside))}")
     if not 0 <= holdout < 1:
         raise ValueError(f"holdout is {holdout}; expected a share of the rows, at least 0 and below 1")
+    if link is not None:
+        check_link(link, outputs, targets)
     dtype = jnp.result_type(jnp.asarray(inputs[:1]), jnp.asarray(outputs[:1]), jnp.float32)
     if dtype == jnp.float32 and not jax.config.read("jax_enable_x64"):
         warn_single_precision()
     heldout = _held_out(len(inputs), holdout, seed)
     train = np.setdiff1d(np.arange(len(inputs)), heldout)
-    count = outputs.shape[1]
-    options: dict[str, Any] = {}
-    # A user's model keeps its meaning and its start: only a model made here is scaled.
-    shift, scale = np.zeros(count), np.ones(count)
-    lower, upper = inputs.min(axis=0), inputs.max(axis=0)
-    scaled = model is None
-    given = model
-    if model is None:
-        size = choose_size(unit_box(inputs[train], lower, upper), count, modes, elements, degree)
-        options = {
-            "modes": size.modes,
-            "elements": [len(row) - 1 for row in size.breakpoints],
-            "degree": list(size.degrees),
-        }
-        inner: Any = KHRONOS(
-            modes=size.modes, breakpoints=size.breakpoints, degree=size.degrees, outputs=count, key=jax.random.key(seed)
+    table = Table(inputs, outputs, weight, train, heldout, names, targets, dtype)
+    if model is not None:
+        model = _checked_model(model, inputs, names, outputs.shape[1])
+        if modes is not None or elements is not None or degree is not None:
+            raise ValueError("got both a model and its size; leave out modes, elements and degree, or the model")
+    streamed = solver is None and (model is None or isinstance(model, AbstractSeparable))
+    if streamed:
+        size = (modes, elements, degree)
+        solution = solve_streamed(
+            table,
+            model,
+            size,
+            link=link,
+            seed=seed,
+            tolerance=1e-2 if tolerance is None else tolerance,
+            progress=progress,
         )
     else:
-        inner = _checked_model(model, inputs, names, count)
-        if modes is not None or elements is not None:
-            raise ValueError("got both a model and its size; leave out modes and elements, or the model")
-    if isinstance(inner, AbstractSeparable):
-        lower, upper = (lower, upper) if scaled else np.asarray(inner.domain).T
-        shift, scale = outputs[train].mean(axis=0), outputs[train].std(axis=0)
-        scale = np.where(scale > 0, scale, 1.0)
-        check_unknowns(inner.unknowns, len(train) * count)
-    streamed = isinstance(inner, AbstractSeparable) and solver is None
-    inner = jax.tree.map(lambda leaf: leaf.astype(dtype) if eqx.is_inexact_array(leaf) else leaf, inner)
-    points = unit_box(inputs, lower, upper) if scaled else inputs
-    data = (
-        jnp.asarray(points[train], dtype),
-        jnp.asarray((outputs[train] - shift) / scale, dtype),
-        jnp.asarray(weight[train], dtype),
-    )
-    if isinstance(inner, AbstractSeparable) and streamed:
-        found = _streamed(inner, data, seed, 1e-2 if tolerance is None else tolerance, progress)
-    else:
-        found = fit_generic(inner, *data, solver, 1e-8 if tolerance is None else tolerance)
-        options["covariance"] = "the model or the table is too large for it" if found.covariance is None else "computed"
+        if link not in (None, "identity"):
+            raise ValueError(f"link is {link!r}; a model that another solver fits describes the target itself")
+        solution = _generic(
+            table, model, (modes, elements, degree), solver, seed, 1e-8 if tolerance is None else tolerance
+        )
     as_floats = lambda row: tuple(float(v) for v in row)
-    fitted = Fitted(
-        inner=found.model,
-        lower=as_floats(lower),
-        upper=as_floats(upper),
-        scaled=scaled,
-        shift=as_floats(shift),
-        scale=as_floats(scale),
+    fitted = lambda inner: Fitted(
+        inner=inner,
+        lower=as_floats(solution.lower),
+        upper=as_floats(solution.upper),
+        scaled=solution.scaled,
+        shift=as_floats(solution.shift),
+        scale=as_floats(solution.scale),
         names=names,
         targets=targets,
         outside=outside,
         scalar=np.ndim(y) == 1,
+        link=solution.link,
     )
-    metrics = {"train": metrics_of(outputs[train], _quietly(fitted, inputs[train])), "heldout": None}
+    judged, final = fitted(solution.judged), fitted(solution.model)
+    metrics = {"train": metrics_of(outputs[train], _quietly(judged, inputs[train])), "heldout": None}
+    prediction = _quietly(judged, inputs[heldout]).reshape(len(heldout), -1)
     if len(heldout):
-        metrics["heldout"] = metrics_of(outputs[heldout], _quietly(fitted, inputs[heldout]))
+        metrics["heldout"] = metrics_of(outputs[heldout], prediction)
     finite = np.isfinite(metrics["train"]["rmse"])
-    success = found.converged and bool(finite)
+    success = solution.converged and bool(finite)
     return Result(
-        model=fitted,
+        model=final,
         success=success,
         status="converged" if success else "diverged" if not finite else "unfinished",
-        message=found.sentence,
-        stationarity=found.stationarity,
-        certificate=found.certificate,
-        history=found.history,
-        covariance=found.covariance,
-        noise=np.sqrt(found.variance) * scale,
-        stats=found.stats,
+        message=solution.sentence,
+        stationarity=solution.stationarity,
+        certificate=solution.certificate,
+        history=solution.history,
+        covariance=solution.covariance,
+        noise=solution.noise * solution.scale,
+        scores=solution.scores,
+        stats=solution.stats,
         metrics=metrics,
         timings=watch.seconds(),
         seed=seed,
         heldout=heldout,
-        options={**options, "model": type(given if given is not None else inner).__name__, "outside": outside},
+        heldout_prediction=prediction,
+        trials=solution.trials,
+        options={
+            **solution.options,
+            "model": type(solution.model if model is None else model).__name__,
+            "outside": outside,
+        },
     )
 
 
-def _streamed(inner: AbstractSeparable, data, seed: int, tolerance: float, progress) -> GenericFit:
-    """The streamed solve of a separable model, in the form that any solve returns."""
-    params, static = eqx.partition(inner, eqx.is_inexact_array)
-    few = jax.tree.map(lambda a: a[:_CERTIFIED_ROWS], data)
-    certificate = certify(residuals_of(static), params, few)
-    found = fit_separable(inner, *data, seed=seed, tolerance=tolerance, progress=progress)
-    iterations, change = found.counts["iterations"], f"below {tolerance:g} of the loss"
-    sentence = (
-        f"The last steps changed the loss by {change}, after {iterations} iterations."
-        if found.converged
-        else f"The loss still fell by more than {tolerance:g} a step after {iterations} iterations."
+def _generic(table: Table, model: Any, size: tuple, solver: Any, seed: int, tolerance: float) -> Solution:
+    """Any model by a generic solver, or a separable one by the solver that was asked for."""
+    count = table.y.shape[1]
+    lower, upper = table.x.min(axis=0), table.x.max(axis=0)
+    options: dict[str, Any] = {}
+    shift, scale = np.zeros(count), np.ones(count)
+    inner, points = model, table.x
+    if model is None:
+        points = unit_box(table.x, lower, upper)
+        modes, elements, degree = size
+        chosen = choose_size(points[table.train], count, modes, elements, 3 if degree is None else degree)
+        options = described(chosen)
+        inner = starting_model(chosen, count, seed)
+    if isinstance(inner, AbstractSeparable):
+        lower, upper = (lower, upper) if model is None else np.asarray(inner.domain).T
+        shift, scale = spread(table.y[table.train])
+        check_unknowns(inner.unknowns, len(table.train) * count)
+    inner = jax.tree.map(lambda leaf: leaf.astype(table.dtype) if eqx.is_inexact_array(leaf) else leaf, inner)
+    data = (
+        jnp.asarray(points[table.train], table.dtype),
+        jnp.asarray((table.y[table.train] - shift) / scale, table.dtype),
+        jnp.asarray(table.weights[table.train], table.dtype),
     )
-    return GenericFit(
-        found.model,
-        found.converged,
-        sentence,
-        found.stationarity,
-        found.variance,
-        found.covariance,
-        certificate,
-        {**found.counts, "effective": found.effective},
-        found.history,
+    found = fit_generic(inner, *data, solver, tolerance)
+    options["covariance"] = "the model or the table is too large for it" if found.covariance is None else "computed"
+    return Solution(
+        model=found.model,
+        judged=found.model,
+        lower=lower,
+        upper=upper,
+        scaled=model is None,
+        shift=shift,
+        scale=scale,
+        link="identity",
+        converged=found.converged,
+        sentence=found.sentence,
+        stationarity=found.stationarity,
+        noise=np.sqrt(np.full(count, found.variance)),
+        covariance=found.covariance,
+        scores=None,
+        certificate=found.certificate,
+        stats=found.stats,
+        history=found.history,
+        trials=[],
+        options=options,
     )
 
 

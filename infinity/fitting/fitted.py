@@ -1,6 +1,6 @@
 r"""A fitted model in physical units, with a stated policy outside its box.
 
-    y = shift + scale * model((x - lower) / (upper - lower))
+    y = g(shift + scale * model((x - lower) / (upper - lower))),    g the inverse link: nothing, or exp
 
 The scaling is part of the model but no parameter of it: derivatives with respect to the leaves are those of the inner model.
 """
@@ -16,6 +16,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from .checks import check_finite
+from .links import LINKS
 
 Outside = Literal["error", "warn", "clamp", "linear", "nan"]
 
@@ -40,6 +41,7 @@ class Fitted(eqx.Module):
     - `outside`: what happens outside the box: `"error"`; `"warn"`, linear continuation with a warning; `"linear"`, the same without; `"clamp"`, the value at
       the nearest point of the box; `"nan"`. Inside a traced program (`jit`, `grad`) no warning can be given, so `"warn"` is `"linear"` there.
     - `scalar`: one output of shape `()`.
+    - `link`: `"identity"`, or `"log"` where the model describes the logarithm of the target.
     """
 
     inner: Any
@@ -52,10 +54,13 @@ class Fitted(eqx.Module):
     targets: tuple[str, ...] = eqx.field(static=True)
     outside: str = eqx.field(static=True)
     scalar: bool = eqx.field(static=True)
+    link: str = eqx.field(static=True, default="identity")
 
     def __check_init__(self):
         if self.outside not in get_args(Outside):
             raise ValueError(f"outside is {self.outside!r}; expected one of {', '.join(get_args(Outside))}")
+        if self.link not in LINKS:
+            raise ValueError(f"link is {self.link!r}; expected one of {', '.join(LINKS)}")
         if not len(self.lower) == len(self.upper) == len(self.names) or not len(self.shift) == len(self.scale) == len(
             self.targets
         ):
@@ -98,7 +103,9 @@ class Fitted(eqx.Module):
     def _physical(self, x: Float[Array, " D"]) -> Float[Array, "..."]:
         lower, upper = jnp.asarray(self.lower, x.dtype), jnp.asarray(self.upper, x.dtype)
         value = jnp.atleast_1d(self.inner((x - lower) / (upper - lower) if self.scaled else x))
-        value = jnp.asarray(self.shift, value.dtype) + jnp.asarray(self.scale, value.dtype) * value
+        value = LINKS[self.link].inverse(
+            jnp.asarray(self.shift, value.dtype) + jnp.asarray(self.scale, value.dtype) * value
+        )
         return value[0] if self.scalar else value
 
     def predict(self, x: Any) -> Float[Array, "N *O"]:
@@ -167,6 +174,7 @@ class Fitted(eqx.Module):
             self.targets,
             quiet,
             self.scalar,
+            self.link,
         )
 
 

@@ -12,7 +12,11 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from ..closure import Certificate
+from ..models import AbstractSeparable
 from .fitted import Fitted
+from .links import LINKS
+from .selection import Trial, printed
+from .uncertainty import conformal_quantile, parameter_variance
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -27,11 +31,14 @@ class Result:
     - `certificate`: how the parameters enter.
     - `history`: one dictionary an iteration.
     - `covariance`: of the free parameters `(P, P)`, in the units of the inner model; nothing where it was not computed.
-    - `noise`: the estimated standard deviation of each target, `(O,)`.
+    - `noise`: the estimated standard deviation of each target, `(O,)`, or of its logarithm where the link is `"log"`.
+    - `scores`: errors of the held-out rows in standard deviations of their prediction, `(n, O)`, or nothing.
     - `stats`: counts of residuals, Jacobians, factorisations and iterations.
-    - `metrics`: `"train"` and `"heldout"` (or nothing): rows, RMSE, NRMSE (RMSE over the standard deviation of the target), R2, largest error.
+    - `metrics`: `"train"` and `"heldout"` (or nothing), both of the fit that did not see the held-out rows: rows, RMSE, NRMSE (RMSE over the standard
+      deviation of the target), R2, largest error.
     - `timings`: seconds spent in `"compile"` and `"run"`.
-    - `seed`, `heldout` (row indices from 0), `options` (what was chosen).
+    - `seed`, `heldout` (row indices from 0), `heldout_prediction` `(n, O)` by the fit that did not see them, `trials` (the models that were tried), `options`
+      (what was chosen).
     """
 
     model: Fitted
@@ -43,11 +50,14 @@ class Result:
     history: list[dict[str, Any]]
     covariance: Float[Array, "P P"] | None
     noise: Float[np.ndarray, " O"]
+    scores: Float[np.ndarray, "n O"] | None
     stats: dict[str, Any]
     metrics: dict[str, Any]
     timings: dict[str, float]
     seed: int
     heldout: np.ndarray
+    heldout_prediction: Float[np.ndarray, "n O"]
+    trials: list[Trial]
     options: dict[str, Any]
 
     def predict(self, x: Any, return_std: bool = False) -> Any:
@@ -63,15 +73,59 @@ class Result:
         mean = self.model.predict(x)
         if not return_std:
             return mean
+        _, std = self._described(x)
+        slope = jnp.abs(mean) if self.model.link == "log" else 1.0
+        return mean, slope * jnp.asarray(std, mean.dtype).reshape(mean.shape)
+
+    def intervals(self, x: Any, level: float = 0.9) -> tuple[Any, Any]:
+        r"""Intervals that hold a new measurement with a given probability.
+
+            g(u(x) - q std u(x))   to   g(u(x) + q std u(x))
+
+        `q` is calibrated on the held-out rows (see `infinity.fitting.uncertainty`), so that the share of measurements inside is at least `level` on average.
+
+        **Arguments:** `x` of shape `(N, D)` in physical units; the `level`, above 0 and below 1.
+
+        **Returns:** the lower and the upper ends, each `(N,)` or `(N, O)`.
+
+        **Raises:** `ValueError` for a level outside that range, without held-out rows or without a covariance.
+        """
+        if not 0 < level < 1:
+            raise ValueError(f"level is {level}; expected a probability above 0 and below 1, such as 0.9")
+        if self.scores is None:
+            raise ValueError(
+                "this fit held no rows out to calibrate intervals on; fit with holdout=0.1, or use predict(x, return_std=True)"
+            )
+        mean = self.model.predict(x)
+        u, std = self._described(x)
+        q = np.array([conformal_quantile(column, level) for column in self.scores.T])
+        inverse = LINKS[self.model.link].inverse
+        lower, upper = (jnp.asarray(inverse(u + sign * q * std), mean.dtype).reshape(mean.shape) for sign in (-1, 1))
+        return lower, upper
+
+    def _described(self, x: Any) -> tuple[np.ndarray, np.ndarray]:
+        """What the link describes at some points, and its standard deviation for a new measurement, each `(N, O)`."""
         if self.covariance is None:
             raise ValueError(f"this fit has no covariance, so no standard deviation; {self.options['covariance']}")
-        inner = self.model._quiet()
-        points = jnp.asarray(np.asarray(x).reshape(len(mean), -1), self.covariance.dtype)
-        variance = jnp.concatenate(
-            [_variance(inner, points[at : at + 1024], self.covariance) for at in range(0, len(points), 1024)]
-        ).reshape(mean.shape)
-        noise = jnp.asarray(self.noise if mean.ndim == 2 else self.noise[0], variance.dtype)
-        return mean, jnp.sqrt(variance + noise**2)
+        model = self.model
+        rows = np.asarray(model._quiet().checked(x))
+        u = np.asarray(model._quiet().predict(rows)).reshape(len(rows), -1)
+        noise = np.asarray(self.noise, float)
+        if isinstance(model.inner, AbstractSeparable):
+            lower, upper = np.asarray(model.lower), np.asarray(model.upper)
+            inside = np.clip(rows, lower, upper)
+            points = (inside - lower) / (upper - lower) if model.scaled else inside
+            variance = (
+                parameter_variance(model.inner, points, np.asarray(self.covariance)) * np.asarray(model.scale) ** 2
+            )
+        else:
+            batches = (jnp.asarray(rows[at : at + 1024]) for at in range(0, len(rows), 1024))
+            variance = np.concatenate([np.asarray(_variance(model._quiet(), x, self.covariance)) for x in batches])
+        return LINKS[model.link].forward(u), np.sqrt(variance + noise**2)
+
+    def selection(self) -> str:
+        """The models that were tried, one a line, the best first; says so where nothing was selected."""
+        return printed(self.trials) or "nothing was selected: the model was given"
 
     def sobol(self, distribution: Any = None) -> Any:
         """Where the variance of the model comes from, as `inf.sobol`."""

@@ -33,7 +33,7 @@ def choose_size(x: np.ndarray, outputs: int, modes: int | None, elements: int | 
 
     **Raises:** `ValueError` where the model has more unknowns than the table has numbers.
     """
-    N, D = x.shape
+    N = len(x)
     if degree < 0 or (modes is not None and modes < 1) or (elements is not None and elements < 1):
         raise ValueError(f"got modes={modes}, elements={elements}, degree={degree}; expected at least 1, 1 and 0")
     numbers = N * outputs
@@ -41,9 +41,10 @@ def choose_size(x: np.ndarray, outputs: int, modes: int | None, elements: int | 
     count, p = elements or MOST_ELEMENTS, degree
     if elements is None:
         # One mode and the additive block come first; cells are given up before the degree is.
-        while count > 1 and ROWS_PER_UNKNOWN * D * (count + p) * (1 + outputs) > numbers:
+        needed = lambda: sum(min(count + p, k) for k in distinct) * (1 + outputs)
+        while count > 1 and ROWS_PER_UNKNOWN * needed() > numbers:
             count -= 1
-        while p > 1 and 2 * D * (count + p) * (1 + outputs) > numbers:
+        while p > 1 and 2 * needed() > numbers:
             p -= 1
     degrees = tuple(min(p, k - 1) for k in distinct)
     counts = [max(1, min(count, k - q)) for k, q in zip(distinct, degrees, strict=True)]

@@ -1,0 +1,176 @@
+"""The streamed solve of a table: selection or a given model, judged on held-out rows, then fitted once more to all rows."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..closure import Certificate, certify
+from ..models import AbstractSeparable
+from .checks import check_unknowns
+from .fitted import unit_box
+from .generic import residuals_of
+from .links import LINKS
+from .selection import Trial, combined, described, select
+from .uncertainty import parameter_variance
+
+_CERTIFIED_ROWS = 64
+
+
+class Table(NamedTuple):
+    """Checked inputs `(N, D)`, targets `(N, O)` and weights `(N,)`, the rows to fit and to judge by, the names of the columns, the dtype to work in."""
+
+    x: np.ndarray
+    y: np.ndarray
+    weights: np.ndarray
+    train: np.ndarray
+    heldout: np.ndarray
+    names: tuple[str, ...]
+    targets: tuple[str, ...]
+    dtype: Any
+
+
+class Solution(NamedTuple):
+    """A solved model in the units it was solved in, and how to get from there to physical ones.
+
+    **Fields:** `model`, from all rows, and `judged`, without the held-out ones; the box, whether the model lives on the unit box, `shift`, `scale` and
+    `link` of the targets; how the solve ended; `noise` `(O,)` in units of `scale`; the covariance of the parameters; the `scores` `(n, O)` of the held-out
+    rows for intervals; the certificate, counts, history, the trials of the selection, and what was chosen.
+    """
+
+    model: Any
+    judged: Any
+    lower: np.ndarray
+    upper: np.ndarray
+    scaled: bool
+    shift: np.ndarray
+    scale: np.ndarray
+    link: str
+    converged: bool
+    sentence: str
+    stationarity: float
+    noise: np.ndarray
+    covariance: Any
+    scores: np.ndarray | None
+    certificate: Certificate
+    stats: dict[str, Any]
+    history: list[dict[str, Any]]
+    trials: list[Trial]
+    options: dict[str, Any]
+
+
+def spread(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each target, one where it does not vary."""
+    scale = y.std(axis=0)
+    return y.mean(axis=0), np.where(scale > 0, scale, 1.0)
+
+
+def solve_streamed(
+    table: Table,
+    model: AbstractSeparable | None,
+    size: tuple[int | None, int | None, int | None],
+    *,
+    link: str | None,
+    seed: int,
+    tolerance: float,
+    progress: Callable[[dict[str, Any]], None] | None,
+) -> Solution:
+    """Fit a separable model to a table.
+
+    **Arguments:** the table; a model or nothing; modes, elements and degree or nothing; a link or nothing; the seed; the tolerance of the fits; a callback.
+    """
+    scaled = model is None
+    if model is None:
+        lower, upper = table.x.min(axis=0), table.x.max(axis=0)
+        points = unit_box(table.x, lower, upper)
+    else:
+        lower, upper = np.asarray(model.domain).T
+        points = table.x
+        check_unknowns(model.unknowns, len(table.train) * table.y.shape[1])
+    # A copy of a row is no second measurement: it would make the noise look small and the validation easy.
+    train = _without_copies(table, table.train)
+    selected = select(
+        points[train],
+        table.y[train],
+        table.weights[train],
+        given=model,
+        size=size,
+        link=link,
+        seed=seed,
+        tolerance=tolerance,
+        dtype=table.dtype,
+        progress=progress,
+        capacity=len(points),
+    )
+    fits = selected.fits
+    judged, covariance = combined(fits)
+    noise = np.sqrt(np.mean([float(fit.evidence.variance) for fit in fits]))
+    scores, final = None, fits
+    if len(table.heldout):
+        scores = _scores(table, points, judged, covariance, noise, selected)
+        every = _without_copies(table, np.arange(len(points)))
+        final = selected.refit(points[every], table.y[every], table.weights[every])
+    whole, covariance = combined(final) if final is not fits else (judged, covariance)
+    counts = {key: sum(fit.counts[key] for fit in final) for key in final[0].counts}
+    iterations = counts["iterations"] // len(final)
+    converged = all(fit.converged for fit in fits)
+    sentence = (
+        f"The last steps changed the loss by below {tolerance:g} of it, after {len(fits[0].history)} iterations."
+        if converged
+        else f"The loss still fell by more than {tolerance:g} a step after {len(fits[0].history)} iterations."
+    )
+    params, static = eqx.partition(fits[0].model, eqx.is_inexact_array)
+    few = train[:_CERTIFIED_ROWS]
+    forward = LINKS[selected.link].forward
+    sample = (points[few], (forward(table.y[few]) - selected.shift) / selected.scale, table.weights[few])
+    certificate = certify(residuals_of(static), params, tuple(jnp.asarray(a, table.dtype) for a in sample))
+    options = {"link": selected.link, "members": len(fits), "copies": len(table.train) - len(train)}
+    if selected.size is not None:
+        options = {**described(selected.size), **options}
+    return Solution(
+        model=whole,
+        judged=judged,
+        lower=lower,
+        upper=upper,
+        scaled=scaled,
+        shift=selected.shift,
+        scale=selected.scale,
+        link=selected.link,
+        converged=converged,
+        sentence=sentence,
+        stationarity=max(fit.stationarity for fit in fits),
+        noise=np.full(table.y.shape[1], noise),
+        covariance=None if covariance is None else jnp.asarray(covariance),
+        scores=scores,
+        certificate=certificate,
+        stats={**counts, "iterations": iterations, "effective": float(np.mean([fit.effective for fit in fits]))},
+        history=fits[0].history,
+        trials=selected.trials,
+        options={
+            **options,
+            "covariance": "computed" if covariance is not None else "the average has too many parameters for it",
+        },
+    )
+
+
+def _without_copies(table: Table, rows: np.ndarray) -> np.ndarray:
+    """The rows, those left out that repeat an earlier one in every input and target."""
+    _, first = np.unique(np.hstack([table.x[rows], table.y[rows]]), axis=0, return_index=True)
+    return rows[np.sort(first)]
+
+
+def _scores(table: Table, points, judged, covariance, noise, selected) -> np.ndarray:
+    """How far the held-out rows are off, in standard deviations of their prediction, `(n, O)`."""
+    rows = table.heldout
+    u = np.asarray(_values(judged, jnp.asarray(points[rows], table.dtype))).reshape(len(rows), -1)
+    z = (LINKS[selected.link].forward(table.y[rows]) - selected.shift) / selected.scale
+    variance = noise**2 + (0.0 if covariance is None else parameter_variance(judged, points[rows], covariance))
+    return np.abs(z - u) / np.sqrt(variance)
+
+
+@eqx.filter_jit
+def _values(model: AbstractSeparable, x):
+    return jax.vmap(model)(x)

@@ -1,0 +1,62 @@
+r"""How far predictions may be off: the variance from the parameters, and intervals calibrated on held-out rows.
+
+    var u(x) = J(x) V J(x)^T + sigma^2,    interval = g(u(x) +- q std u(x))
+
+`q` is the empirical quantile of `|u_i - u(x_i)| / std u(x_i)` over n held-out rows, its `ceil((n + 1) level)`-th smallest value: split conformal
+prediction with normalised scores (Lei et al., J. Am. Stat. Assoc. 113, 2018), which covers what it says whether noise or the model's own error dominates.
+"""
+
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ..basis import AbstractBasis
+from ..models import AbstractSeparable
+from ..models.separable import design
+from .stacked import Layout, Stacked, stack
+
+_BATCH = 512
+
+
+def parameter_variance(
+    model: AbstractSeparable, x: Float[np.ndarray, "N D"], V: Float[np.ndarray, "P P"]
+) -> Float[np.ndarray, "N O"]:
+    """`diag(J V J^T)` of a separable model at many points of its own box.
+
+    **Arguments:** the model; the points `(N, D)`; the covariance of its parameters in the order of its leaves.
+    """
+    stacked = stack(model)
+    kept = jnp.asarray(Layout.of(stacked).kept([basis.size for basis in model.bases]))
+    parts = []
+    for at in range(0, len(x), _BATCH):
+        rows = np.resize(x[at : at + _BATCH], (_BATCH, x.shape[1]))  # all batches share a compiled program
+        values = _variances(stacked, model.bases, jnp.asarray(rows, stacked.factors.dtype), jnp.asarray(V), kept)
+        parts.append(np.asarray(values)[: len(x) - at])
+    return np.concatenate(parts) if parts else np.zeros((0, stacked.outputs))
+
+
+@eqx.filter_jit
+def _variances(stacked: Stacked, bases: tuple[AbstractBasis, ...], x: Float[Array, "S D"], V, kept):
+    _, J = stacked.rows(jax.vmap(lambda x: design(bases, x))(x))
+    J = J[:, kept]
+    return jnp.sum((J @ V) * J, axis=1).reshape(x.shape[0], -1)
+
+
+def conformal_quantile(scores: Float[np.ndarray, " n"], level: float) -> float:
+    """The factor `q` for a level.
+
+    **Arguments:** the scores of the held-out rows; the `level`, between 0 and 1.
+
+    **Returns:** the `ceil((n + 1) level)`-th smallest score; the largest where there are too few rows for the level.
+
+    >>> import numpy as np
+    >>> from infinity.fitting.uncertainty import conformal_quantile
+    >>> conformal_quantile(np.arange(1.0, 20.0), 0.9)
+    18.0
+    """
+    n = len(scores)
+    return float(np.sort(scores)[min(math.ceil((n + 1) * level), n) - 1])
