@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
@@ -77,6 +78,8 @@ class AbstractKHRONOSEstimator(BaseEstimator, abc.ABC):
                 scalar=y.ndim == 1,
             )
             prediction, _ = _evaluate(result, X[:, table.columns])
+        if not result.success:
+            warnings.warn(result.message, ConvergenceWarning, stacklevel=3)
         self.columns_ = table.columns
         self.result_: Result = dataclasses.replace(
             result, metrics={"train": metrics_of(targets, prediction), "heldout": None}

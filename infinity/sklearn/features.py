@@ -58,7 +58,7 @@ class SeparableFeatures(TransformerMixin, AbstractKHRONOSEstimator):
         >>> from sklearn.linear_model import Ridge
         >>> from sklearn.pipeline import make_pipeline
         >>> from infinity.sklearn import SeparableFeatures
-        >>> x = np.random.default_rng(0).uniform(size=(192, 2))
+        >>> x = np.random.default_rng(0).uniform(size=(60, 2))
         >>> y = np.exp(x[:, 0]) * np.sin(3 * x[:, 1])
         >>> pipeline = make_pipeline(SeparableFeatures(modes=1, elements=2), Ridge(1e-6)).fit(x, y)
         >>> pipeline.score(x, y) > 0.999

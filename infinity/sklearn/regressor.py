@@ -37,13 +37,14 @@ class KHRONOSRegressor(RegressorMixin, AbstractKHRONOSEstimator):
     - `n_features_in_`, `feature_names_in_`.
 
     A constant target gives a constant model. A table with too few measurements for the model that was asked for gets the model that it can carry, and one
-    with too few for any product a linear model with a penalty; both warn with `SmallTableWarning`, and `result_.options` says what was fitted.
+    with too few for any product a linear model with a penalty; both warn with `SmallTableWarning`, and `result_.options` says what was fitted. A solve that
+    does not reach its tolerance warns with scikit-learn's `ConvergenceWarning`.
 
     !!! example
 
         >>> import numpy as np
         >>> from infinity.sklearn import KHRONOSRegressor
-        >>> x = np.random.default_rng(0).uniform(size=(192, 2))
+        >>> x = np.random.default_rng(0).uniform(size=(60, 2))
         >>> y = np.exp(x[:, 0]) * np.sin(3 * x[:, 1])
         >>> regressor = KHRONOSRegressor(modes=1, elements=2).fit(x, y)
         >>> regressor.score(x, y) > 0.999
