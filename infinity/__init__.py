@@ -81,8 +81,12 @@ __all__ = [
 ]
 
 
+# Parts that need an extra: there when asked for, but not in a star import, which must work without them (and must not hide scikit-learn).
+_OPTIONAL = ("sklearn",)
+
+
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in __all__ and name not in _OPTIONAL:
         raise AttributeError(f"module 'infinity' has no attribute {name!r}")
     part = importlib.import_module(f".{_HOMES.get(name, name)}", __name__)
     value = getattr(part, name) if name in _HOMES else part
@@ -91,4 +95,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted({*globals(), *__all__, *_OPTIONAL})

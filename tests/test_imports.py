@@ -20,6 +20,7 @@ ALLOWED = {
     "fitting": {"basis", "models", "closure", "descent", "io"},
     "io": {"basis", "models", "fitting"},
     "plot": {"fitting", "models", "basis"},
+    "sklearn": {"models", "closure", "descent", "fitting"},
     "cli": {"basis", "models", "closure", "descent", "fitting", "io", "plot"},
 }
 
