@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
+from ..shapes import rounded_up
+
 # A symmetric product is made in so many panels, none narrower than this.
 PANELS = 4
 SMALLEST_PANEL = 64
@@ -53,17 +55,6 @@ def chunked(
 
     padded = jnp.concatenate([weights, jnp.zeros((missing,), weights.dtype)])
     return jax.tree.map(cut, arrays), padded.reshape(chunks, size), used
-
-
-def rounded_up(count: int) -> int:
-    """The next number with at most three binary digits: 1 to 8, 10, 12, 14, 16, 20, 24, and so on, at most a quarter more.
-
-    >>> from infinity.descent.streaming import rounded_up
-    >>> [rounded_up(count) for count in (1, 7, 9, 17, 1000)]
-    [1, 7, 10, 20, 1024]
-    """
-    unit = 2 ** max(count.bit_length() - 3, 0)
-    return -(-count // unit) * unit
 
 
 def accumulate(

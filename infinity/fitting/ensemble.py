@@ -31,7 +31,7 @@ def average(models: Sequence[AbstractSeparable]) -> AbstractSeparable:
 
 
 def average_covariance(
-    models: Sequence[AbstractSeparable], covariances: Sequence[Float[Array, "P P"]]
+    models: Sequence[AbstractSeparable], covariances: Sequence[Float[Array | np.ndarray, "P P"]]
 ) -> Float[np.ndarray, "Q Q"]:
     r"""A covariance of the parameters of the average that gives its value the mean of the members' variances.
 

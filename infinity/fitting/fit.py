@@ -35,7 +35,7 @@ def fit(
     degree: int | None = None,
     link: str | None = None,
     outside: str = "warn",
-    holdout: float = 0.1,
+    holdout: float | int = 0.1,
     tolerance: float | None = None,
     seed: int = 0,
     progress: Callable[[dict[str, Any]], None] | None = None,
@@ -128,7 +128,7 @@ def fit(
     )
     judged, final = fitted(solution.judged), fitted(solution.model)
     metrics = {"train": metrics_of(outputs[train], _quietly(judged, inputs[train])), "heldout": None}
-    prediction = _quietly(judged, inputs[heldout]).reshape(len(heldout), -1)
+    prediction = _quietly(judged, inputs[heldout]).reshape(len(heldout), outputs.shape[1])
     if len(heldout):
         metrics["heldout"] = metrics_of(outputs[heldout], prediction)
     finite = np.isfinite(metrics["train"]["rmse"])

@@ -15,6 +15,9 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
+from ..models import AbstractSeparable
+from ..models.evaluator import evaluate
+from ..shapes import rounded_up
 from .checks import check_finite
 from .links import LINKS
 
@@ -103,10 +106,13 @@ class Fitted(eqx.Module):
     def _physical(self, x: Float[Array, " D"]) -> Float[Array, "..."]:
         lower, upper = jnp.asarray(self.lower, x.dtype), jnp.asarray(self.upper, x.dtype)
         value = jnp.atleast_1d(self.inner((x - lower) / (upper - lower) if self.scaled else x))
-        value = LINKS[self.link].inverse(
-            jnp.asarray(self.shift, value.dtype) + jnp.asarray(self.scale, value.dtype) * value
-        )
+        value = self._in_units(value)
         return value[0] if self.scalar else value
+
+    def _in_units(self, value: Float[Array, "*N O"]) -> Float[Array, "*N O"]:
+        """From what the inner model describes to the targets."""
+        dtype = value.dtype
+        return LINKS[self.link].inverse(jnp.asarray(self.shift, dtype) + jnp.asarray(self.scale, dtype) * value)
 
     def predict(self, x: Any) -> Float[Array, "N *O"]:
         """Values at many points.
@@ -118,6 +124,23 @@ class Fitted(eqx.Module):
         **Raises:** `ValueError` for a wrong shape, a number that is not finite, or, with `outside="error"`, a point outside the box.
         """
         x = self.checked(x)
+        if not isinstance(self.inner, AbstractSeparable):
+            return self._one_by_one(x)
+        rows = np.asarray(x)
+        lower, upper = np.asarray(self.lower, rows.dtype), np.asarray(self.upper, rows.dtype)
+        inside = np.clip(rows, lower, upper)
+        u = evaluate(self.inner, (inside - lower) / (upper - lower) if self.scaled else inside)
+        values = self._in_units(jnp.asarray(u))
+        values = values[:, 0] if self.scalar else values
+        beyond = np.flatnonzero(np.any(inside != rows, axis=1))
+        # Only these need what the policy says; the batch is filled up so that few programs are compiled.
+        if len(beyond) and self.outside != "clamp":
+            filled = np.resize(beyond, rounded_up(len(beyond)))
+            values = values.at[beyond].set(self._one_by_one(x[filled])[: len(beyond)])
+        return values
+
+    def _one_by_one(self, x: Float[Array, "N D"]) -> Float[Array, "N *O"]:
+        """The model mapped over points."""
         parts = [_evaluate(self._quiet(), x[start : start + _BATCH]) for start in range(0, len(x), _BATCH)]
         return jnp.concatenate(parts) if parts else jnp.zeros((0,) if self.scalar else (0, len(self.targets)))
 

@@ -38,7 +38,7 @@ WORTHWHILE = 0.97
 FUNCTIONS, MORE_MODES, FEW_MODES, MOST_MODES = 8, 2.5, 6, 20
 # Below this error more modes are not worth their time.
 RANK_ABOVE = 1e-3
-FINE_FUNCTIONS, FINE_MODES, FINE_ROWS_PER_UNKNOWN, FINE_ABOVE = 14, (4, 2), 1.4, 0.01
+FINE_FUNCTIONS, FINE_MODES, FINE_ROWS_PER_UNKNOWN, FINE_ABOVE = 14, 4, 2.0, 0.01
 # The covariance of an average is kept up to this many parameters.
 LARGEST_COVARIANCE = 6000
 MOST_MEMBERS = 4
@@ -246,14 +246,15 @@ def select(
         wanted = max(PILOT_ROWS, PILOT_ROWS_PER_UNKNOWN * size.unknowns(outputs) // outputs)
         return min(len(x) - table.validation, wanted)
 
-    def sized(degree: int, functions: int, modes: int, rows: float) -> Size | None:
-        """The size with so many functions an input, where each unknown has so many rows."""
+    def sized(degree: int, functions: int, modes: int, rows: float | int) -> Size | None:
+        """So many functions an input, and of so many modes those for whose unknowns there are enough rows."""
         numbers = (len(x) - table.validation) * outputs
         try:
-            size = choose_size(x, outputs, 1, functions - degree, degree)._replace(modes=modes)
+            one = choose_size(x, outputs, 1, functions - degree, degree)
         except ValueError:
             return None
-        return size if rows * size.unknowns(outputs) <= numbers else None
+        sizes = (one._replace(modes=m) for m in range(modes, 0, -1))
+        return next((size for size in sizes if rows * size.unknowns(outputs) <= numbers), None)
 
     links = ["identity"] if link is None else [link]
     if link is None and outputs == 1 and y.min() > 0 and y.max() > 3 * y.min():
@@ -269,12 +270,11 @@ def select(
         attempt(best[0].link, smooth, functions)
     chosen = best[0]
     larger = sized(chosen.degree, functions, min(round(MORE_MODES * modes), MOST_MODES), ROWS_PER_UNKNOWN)
-    if larger is not None and modes >= FEW_MODES and chosen.error > RANK_ABOVE:
+    if larger is not None and larger.modes > modes >= FEW_MODES and chosen.error > RANK_ABOVE:
         attempt(chosen.link, larger, functions)
     if chosen.error > FINE_ABOVE:
         # The evidence decides how much of a fine spline is used, so that it needs fewer rows an unknown.
-        sizes = (sized(3, FINE_FUNCTIONS, m, FINE_ROWS_PER_UNKNOWN) for m in FINE_MODES)
-        finer = next((size for size in sizes if size is not None), None)
+        finer = sized(3, FINE_FUNCTIONS, FINE_MODES, FINE_ROWS_PER_UNKNOWN)
         if finer is not None:
             attempt(chosen.link, finer, FINE_FUNCTIONS)
     trial, size, pilot = best

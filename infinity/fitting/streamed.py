@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ..closure import Certificate, certify
 from ..models import AbstractSeparable
+from ..models.evaluator import evaluate
 from .checks import check_unknowns
 from .fitted import unit_box
 from .generic import residuals_of
@@ -165,12 +165,7 @@ def _without_copies(table: Table, rows: np.ndarray) -> np.ndarray:
 def _scores(table: Table, points, judged, covariance, noise, selected) -> np.ndarray:
     """How far the held-out rows are off, in standard deviations of their prediction, `(n, O)`."""
     rows = table.heldout
-    u = np.asarray(_values(judged, jnp.asarray(points[rows], table.dtype))).reshape(len(rows), -1)
+    u = evaluate(judged, points[rows])
     z = (LINKS[selected.link].forward(table.y[rows]) - selected.shift) / selected.scale
     variance = noise**2 + (0.0 if covariance is None else parameter_variance(judged, points[rows], covariance))
     return np.abs(z - u) / np.sqrt(variance)
-
-
-@eqx.filter_jit
-def _values(model: AbstractSeparable, x):
-    return jax.vmap(model)(x)

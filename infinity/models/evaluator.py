@@ -18,10 +18,13 @@ from jaxtyping import Array, Float, Int
 from ..basis import AbstractBasis, BSpline
 from ..basis.cells import known
 from ..basis.recursion import nonzero
+from ..shapes import rounded_up
 from .separable import AbstractSeparable
 
 # Values of factors in a block of points: above about 2000 XLA stops compiling the loop over blocks into one function, and a point costs ten times as much.
 _BLOCK = 1024
+# Points that a small table is filled up to.
+_FEWEST = 256
 
 
 class Evaluator(eqx.Module):
@@ -121,6 +124,25 @@ class Evaluator(eqx.Module):
         cell = jnp.sum(t[:, None, :] >= self.interior[:, :, None], axis=1, dtype=jnp.int32)
         row = cell + start[:, None]
         return row, (t - _take(self.left, row)) / _take(self.half, row) - 1
+
+
+def evaluate(model: AbstractSeparable, x: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N O"]:
+    """Values of a separable model at many points, as a matrix on the host.
+
+    The points are filled up to one of few numbers, so that tables of nearly the same length share a compiled program.
+
+    **Arguments:** a model whose bases are splines; the points `(N, D)` in its box.
+
+    **Returns:** `(N, O)`, also for a scalar model.
+    """
+    filled = np.resize(x, (rounded_up(max(len(x), _FEWEST)), x.shape[1])) if len(x) else np.zeros((_FEWEST, x.shape[1]))
+    values = np.asarray(_run(Evaluator(model), jnp.asarray(filled, model.factors[0].dtype)))
+    return values.reshape(len(filled), -1)[: len(x)]
+
+
+@eqx.filter_jit
+def _run(evaluator: Evaluator, x: Float[Array, "N D"]) -> Float[Array, "N *O"]:
+    return evaluator(x)
 
 
 def _horner(table: Float[Array, "C powers L"], row: Int[Array, " B"], v: Float[Array, " B"]) -> Float[Array, "B L"]:

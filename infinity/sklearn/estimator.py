@@ -16,10 +16,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
-from ..descent.streaming import rounded_up
 from ..fitting import Fitted, OutsideWarning, Result
 from ..fitting.fitted import Outside
 from ..fitting.result import metrics_of
+from ..shapes import rounded_up
 from .precision import double_precision, to_jax, to_numpy
 from .solve import SmallTableWarning, solve
 from .table import checked_weights, prepare
@@ -69,7 +69,7 @@ class AbstractKHRONOSEstimator(BaseEstimator, abc.ABC):
                 table,
                 modes=None if self.modes is None else int(self.modes),
                 elements=None if self.elements is None else int(self.elements),
-                degree=int(self.degree),
+                degree=None if self.degree is None else int(self.degree),
                 outside=self.outside,
                 tolerance=None if self.tolerance is None else float(self.tolerance),
                 seed=self._seed(),
@@ -106,10 +106,8 @@ class AbstractKHRONOSEstimator(BaseEstimator, abc.ABC):
         )
         for name, least in (("modes", 1), ("elements", 1), ("degree", 0)):
             value = getattr(self, name)
-            if not whole(value, least) and not (value is None and name != "degree"):
-                raise ValueError(
-                    f"{name} is {value!r}; expected a whole number of at least {least}{' or None' if least else ''}"
-                )
+            if not whole(value, least) and value is not None:
+                raise ValueError(f"{name} is {value!r}; expected a whole number of at least {least} or None")
         if self.outside not in get_args(Outside):
             raise ValueError(f"outside is {self.outside!r}; expected one of {', '.join(get_args(Outside))}")
         if self.tolerance is not None and not self.tolerance > 0:

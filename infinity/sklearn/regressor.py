@@ -23,7 +23,7 @@ class KHRONOSRegressor(RegressorMixin, AbstractKHRONOSEstimator):
     **Arguments:**
 
     - `modes`, `elements`: products M, and cells of the splines; `None` chooses what the table can carry.
-    - `degree`: of the splines.
+    - `degree`: of the splines; with all three left out, they are selected, as by `inf.fit`.
     - `outside`: what is predicted outside the box of the training data: `"clamp"`, the value at the nearest point of the box; `"linear"`, linear
       continuation; `"warn"`, the same with a warning; `"nan"`; `"error"`.
     - `tolerance`: relative change of the loss at which the iteration ends; `None` is 1e-2.
@@ -59,7 +59,7 @@ class KHRONOSRegressor(RegressorMixin, AbstractKHRONOSEstimator):
         *,
         modes: Any = None,
         elements: Any = None,
-        degree: Any = 3,
+        degree: Any = None,
         outside: Any = "clamp",
         tolerance: Any = None,
         random_state: Any = 0,

@@ -31,7 +31,7 @@ def solve(
     *,
     modes: int | None,
     elements: int | None,
-    degree: int,
+    degree: int | None,
     outside: str,
     tolerance: float | None,
     seed: int,
@@ -48,7 +48,7 @@ def solve(
     """
     if not (table.any_input and table.varying.any()):
         return _in_units(linear(table, seed), table, outside, names, targets, scalar)
-    size = {"modes": modes, "elements": elements, "degree": degree}
+    size: dict[str, Any] = {"modes": modes, "elements": elements, "degree": degree}
     if not _carries(table, size):
         chosen = modes is not None or elements is not None
         size = {"modes": None, "elements": None, "degree": degree}
@@ -80,7 +80,9 @@ def _carries(table: Table, size: dict[str, Any]) -> bool:
     """Whether the table has a measured number for each unknown of a model of this size."""
     outputs = int(table.varying.sum())
     try:
-        chosen: Size = choose_size(table.t, outputs, **size)
+        chosen: Size = choose_size(
+            table.t, outputs, **{**size, "degree": 3 if size["degree"] is None else size["degree"]}
+        )
     except ValueError:  # the sizes themselves are checked before, so it is the number of unknowns
         return False
     return chosen.unknowns(outputs) <= table.measurements * outputs

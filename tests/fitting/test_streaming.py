@@ -178,7 +178,7 @@ def test_step_and_update_solve_their_equations():
 
 
 def fitted(model, x, y, weights):
-    return fit_separable(model, x, y - y.mean(0), weights, seed=0, tolerance=1e-6, progress=None)
+    return fit_separable(model, x, y - y.mean(0), weights, tolerance=1e-6)
 
 
 def test_direct_fit_is_stationary_and_repeats():

@@ -1,0 +1,151 @@
+"""Selection, links, averages and intervals: properties that hold for every table."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.flatten_util import ravel_pytree
+
+import infinity as inf
+from infinity.fitting.ensemble import average, average_covariance
+from infinity.fitting.size import choose_size
+from infinity.fitting.uncertainty import conformal_quantile, parameter_variance
+
+
+def models(outputs, count=3):
+    make = lambda key: inf.KHRONOS([(0.0, 1.0)] * 2, modes=2, elements=2, degree=2, outputs=outputs, key=key)
+    made = []
+    for key in jax.random.split(jax.random.key(0), count):
+        model = make(key)
+        theta, unravel = ravel_pytree(eqx.filter(model, eqx.is_inexact_array))
+        made.append(eqx.combine(unravel(theta + 0.3 * jax.random.normal(key, theta.shape)), model))
+    return made
+
+
+@pytest.mark.parametrize("outputs", ["scalar", 2])
+def test_average_is_the_mean_of_its_members(outputs):
+    members = models(outputs)
+    x = jax.random.uniform(jax.random.key(1), (20, 2))
+    expected = np.mean([jax.vmap(model)(x) for model in members], axis=0)
+    np.testing.assert_allclose(jax.vmap(average(members))(x), expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("outputs", ["scalar", 2])
+def test_covariance_of_an_average_gives_the_mean_of_the_variances(outputs):
+    members = models(outputs)
+    rng = np.random.default_rng(0)
+    P = members[0].unknowns
+    roots = [rng.standard_normal((P, P)) for _ in members]
+    covariances = [root @ root.T for root in roots]
+    x = rng.uniform(size=(7, 2))
+    whole = average_covariance(members, covariances)
+    assert np.linalg.eigvalsh(whole)[0] > -1e-8 * np.linalg.eigvalsh(whole)[-1]
+    each = [parameter_variance(model, x, V) for model, V in zip(members, covariances, strict=True)]
+    np.testing.assert_allclose(parameter_variance(average(members), x, whole), np.mean(each, axis=0), rtol=1e-8)
+
+
+def test_variance_is_that_of_the_jacobian():
+    model = models(2, count=1)[0]
+    theta, unravel = ravel_pytree(eqx.filter(model, eqx.is_inexact_array))
+    V = np.diag(np.linspace(0.5, 2.0, theta.size))
+    x = np.random.default_rng(0).uniform(size=(5, 2))
+    J = jax.vmap(lambda x: jax.jacobian(lambda theta: eqx.combine(unravel(theta), model)(x))(theta))(jnp.asarray(x))
+    expected = jnp.einsum("nop,pq,noq->no", J, V, J)
+    np.testing.assert_allclose(parameter_variance(model, x, V), expected, rtol=1e-9)
+
+
+def test_quantile_covers_at_least_its_level():
+    """A new score exceeds the quantile with a probability of at most one minus the level, whatever its distribution."""
+    rng = np.random.default_rng(0)
+    draws = rng.exponential(size=(4000, 40)) ** 2
+    for level in (0.5, 0.9):
+        inside = [row[-1] <= conformal_quantile(row[:-1], level) for row in draws]
+        assert level - 0.02 < np.mean(inside) < level + 0.05
+
+
+@pytest.fixture(scope="module")
+def law():
+    """A positive law, exact: a product, whose logarithm is a sum."""
+    rng = np.random.default_rng(0)
+    x = rng.uniform(0.5, 2.0, size=(500, 3))
+    y = np.exp(2 * np.sin(x[:, 0])) * x[:, 1] ** 3 / (1 + x[:, 2])
+    return x, y, inf.fit(x, y, outside="linear")
+
+
+def test_a_law_is_found_to_high_accuracy_and_the_trials_are_told(law):
+    x, y, result = law
+    assert result.metrics["heldout"]["nrmse"] < 1e-5
+    assert len(result.trials) >= 2
+    assert result.options["members"] == 1
+    best = min(trial.error for trial in result.trials)
+    lines = result.selection().splitlines()
+    assert len(lines) == len(result.trials)
+    assert f"error {best:.3g}" in lines[0]
+    np.testing.assert_allclose(result.model(jnp.asarray(x[3])), y[3], rtol=1e-4)
+
+
+def test_intervals_hold_new_measurements(law):
+    x, _, result = law
+    rng = np.random.default_rng(1)
+    new = rng.uniform(0.5, 2.0, size=(400, 3))
+    new = np.clip(new, x.min(0), x.max(0))
+    y = np.exp(2 * np.sin(new[:, 0])) * new[:, 1] ** 3 / (1 + new[:, 2])
+    lower, upper = result.intervals(new, 0.9)
+    assert 0.75 < np.mean((y >= lower) & (y <= upper)) <= 1.0
+    narrow = result.intervals(new, 0.5)
+    assert np.all(narrow[1] - narrow[0] <= upper - lower)
+    mean, std = result.predict(new, return_std=True)
+    assert np.all((lower <= mean) & (mean <= upper))
+    assert np.all(std > 0)
+    with pytest.raises(ValueError, match=r"level is 1\.5; expected"):
+        result.intervals(new, 1.5)
+
+
+def test_noisy_data_get_an_average_whose_intervals_cover():
+    rng = np.random.default_rng(2)
+    x = rng.uniform(size=(400, 2))
+    y = np.sin(3 * x[:, 0]) + x[:, 1] + 0.2 * rng.standard_normal(400)
+    result = inf.fit(x, y, holdout=0.25)
+    assert result.options["members"] > 1
+    assert 0.15 < float(result.noise[0]) < 0.25
+    new = rng.uniform(size=(600, 2)) * 0.98 + 0.01
+    truth = np.sin(3 * new[:, 0]) + new[:, 1]
+    assert np.sqrt(np.mean((np.asarray(result.predict(new)) - truth) ** 2)) < 0.1
+    lower, upper = result.intervals(new, 0.9)
+    measured = truth + 0.2 * rng.standard_normal(600)
+    assert 0.8 < np.mean((measured >= lower) & (measured <= upper)) < 0.98
+    assert len(result.heldout_prediction) == len(result.heldout) == 100
+
+
+def test_a_given_link_keeps_a_target_positive(law):
+    x, y, _ = law
+    result = inf.fit(x, y, link="log", modes=1, elements=1, degree=2, outside="linear")
+    assert result.model.link == "log"
+    corners = np.array([[0.5, 0.5, 2.0], [2.0, 0.5, 2.0]])
+    assert np.all(np.asarray(result.predict(np.clip(corners, x.min(0), x.max(0)))) > 0)
+    with pytest.raises(ValueError, match="row 8, column 'y': -1 has no logarithm"):
+        inf.fit(x, np.where(np.arange(500) == 7, -1.0, y), link="log")
+    with pytest.raises(ValueError, match="link is 'root'; expected one of identity, log"):
+        inf.fit(x, y, link="root")
+
+
+def test_copies_of_rows_are_counted_and_change_nothing():
+    rng = np.random.default_rng(3)
+    x = rng.uniform(size=(120, 2))
+    y = x[:, 0] * x[:, 1] + 0.1 * rng.standard_normal(120)
+    kwargs = {"modes": 1, "elements": 2, "holdout": 0.0}
+    once = inf.fit(x, y, **kwargs)
+    twice = inf.fit(np.vstack([x, x[:40]]), np.concatenate([y, y[:40]]), **kwargs)
+    assert once.options["copies"] == 0
+    assert twice.options["copies"] == 40
+    np.testing.assert_allclose(twice.noise, once.noise, rtol=0.2)
+
+
+def test_size_counts_distinct_values():
+    x = np.random.default_rng(0).uniform(size=(200, 3))
+    x[:, 2] = x[:, 2] > 0.5
+    size = choose_size(x, 1, None, None, 3)
+    assert size.degrees[2] == 1
+    assert len(size.breakpoints[2]) == 2
+    assert 4 * size.unknowns(1) <= 200
