@@ -1,9 +1,12 @@
 """What every test shares: double precision available, and one fixture that runs a test in both precisions."""
 
+import os
+
 import jax
 import jax.numpy as jnp
 import pytest
 
+os.environ["INFINITY_CACHE"] = "off"  # tests leave nothing in the user's home
 jax.config.update("jax_enable_x64", True)
 
 

@@ -48,7 +48,7 @@ def curves(samples: int, seconds: float, seed: int) -> dict[str, list[tuple[floa
     params, static = eqx.partition(start, eqx.is_inexact_array)
     error = lambda params: float(evaluate(eqx.combine(params, static)))
     loss = lambda params: jnp.mean((jax.vmap(eqx.combine(params, static))(X) - Y) ** 2)
-    result = {"direct": direct(start, X, Y, evaluate, seed)}
+    result = {"direct": direct(start, X, Y, evaluate)}
     rates = (3e-2, 1e-2, 3e-3, 1e-3)
     trials = {rate: descend(optax.adam(rate), params, loss, error, seconds / 10) for rate in rates}
     tried = {rate: curve[-1][1] for rate, (curve, _) in trials.items()}
@@ -60,7 +60,7 @@ def curves(samples: int, seconds: float, seed: int) -> dict[str, list[tuple[floa
     return result
 
 
-def direct(start, X, Y, evaluate, seed) -> list[tuple[float, float]]:
+def direct(start, X, Y, evaluate) -> list[tuple[float, float]]:
     weights = jnp.ones(len(X))
     solve = lambda progress: fit_separable(start, X, Y, weights, tolerance=1e-2, progress=progress)
     solve(None)  # compiles

@@ -120,7 +120,10 @@ def _stop_like_an_interrupt() -> Any:
 def _set_precision(float32: bool) -> None:
     import jax
 
+    from .cache import keep_compiled
+
     jax.config.update("jax_enable_x64", not float32)
+    keep_compiled()
 
 
 @app.callback()

@@ -4,6 +4,8 @@ import importlib
 import platform
 import sys
 
+from .cache import cache_folder
+
 _CORE = ("infinity", "jax", "jaxlib", "equinox", "optimistix", "lineax", "optax", "numpy", "scipy", "sympy")
 _OPTIONAL = {
     "sklearn": ("sklearn", "real tables and peers to compare with"),
@@ -29,9 +31,15 @@ def report() -> str:
         "versions",
     ]
     lines += [f"  {name:<12}{version_of(name) or 'missing'}" for name in _CORE]
-    lines += ["", "devices", *_devices(), "", "precision", *_precision(), "", "optional parts"]
+    lines += ["", "devices", *_devices(), "", "precision", *_precision(), "", "compiled programs", *_compiled()]
+    lines += ["", "optional parts"]
     lines += [_optional(extra, module, use) for extra, (module, use) in _OPTIONAL.items()]
     return "\n".join(lines)
+
+
+def _compiled() -> list[str]:
+    folder = cache_folder()
+    return ["  not kept" if folder is None else f"  kept in {folder}; INFINITY_CACHE names another place, or off"]
 
 
 def _devices() -> list[str]:
