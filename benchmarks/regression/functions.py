@@ -145,7 +145,7 @@ def one(name: str, count: int, seed: int) -> dict[str, tuple[float, float, float
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Smooth functions, no options set.")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--counts", type=int, nargs="+", default=[10_000, 1_000])
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))

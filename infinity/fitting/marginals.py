@@ -80,7 +80,9 @@ def with_units(model: Any, purpose: str) -> Units:
     lower, upper = np.asarray(fitted.lower, float), np.asarray(fitted.upper, float)
     origin, length = (lower, upper - lower) if fitted.scaled else (np.zeros(D), np.ones(D))
     shift, scale = np.asarray(fitted.shift, float), np.asarray(fitted.scale, float)
-    return Units(inner, lower, upper, origin, length, shift, scale, fitted.names, fitted.targets, fitted.scalar)
+    # Integrals of one variable describe what the model sums up: under a link, the logarithm of the target, and it is called so.
+    targets = tuple(f"log({name})" for name in fitted.targets) if fitted.link == "log" else fitted.targets
+    return Units(inner, lower, upper, origin, length, shift, scale, fitted.names, targets, fitted.scalar)
 
 
 def marginals(units: Units, distribution: Any = None) -> Marginals:

@@ -36,6 +36,7 @@ CLEAN = 0.02
 # A larger model must be better by this much.
 WORTHWHILE = 0.97
 FUNCTIONS, MORE_MODES, FEW_MODES, MOST_MODES = 8, 2.5, 6, 20
+DENSE_MODES, DENSE_ROWS_PER_UNKNOWN = 8, 1.5
 # Below this error more modes are not worth their time.
 RANK_ABOVE = 1e-3
 FINE_FUNCTIONS, FINE_MODES, FINE_ROWS_PER_UNKNOWN, FINE_ABOVE = 14, 4, 2.0, 0.01
@@ -269,6 +270,11 @@ def select(
     if smooth is not None:
         attempt(best[0].link, smooth, functions)
     chosen = best[0]
+    if chosen.error < CLEAN or modes < FEW_MODES:
+        # Without noise a smooth law is pinned down by few rows an unknown, and what few modes leave over looks like noise.
+        dense = sized(FUNCTIONS - 1, FUNCTIONS, DENSE_MODES, DENSE_ROWS_PER_UNKNOWN)
+        if dense is not None and dense.modes > modes:
+            attempt(chosen.link, dense, FUNCTIONS)
     larger = sized(chosen.degree, functions, min(round(MORE_MODES * modes), MOST_MODES), ROWS_PER_UNKNOWN)
     if larger is not None and larger.modes > modes >= FEW_MODES and chosen.error > RANK_ABOVE:
         attempt(chosen.link, larger, functions)

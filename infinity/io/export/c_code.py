@@ -1,4 +1,4 @@
-"""A model as C99: `void NAME_predict(const double *x, double *y)`, tables as constants, Horner's rule, nothing beyond libc."""
+"""A model as C99: `void NAME_predict(const double *x, double *y)`, tables as constants, Horner's rule, nothing beyond libc (`-lm` for the link `log`)."""
 
 import numpy as np
 
@@ -46,8 +46,8 @@ int {name}_inside(const double *x)
 
 void {name}_predict(const double *x, double *y)
 {{
-    double value[ROWS], slope[ROWS], modes[MODES], change[MODES];
-{check}    for (int o = 0; o < TARGETS; o++) y[o] = constant[o];
+    double value[ROWS], slope[ROWS], modes[MODES], change[MODES], after[TARGETS];
+{check}    for (int o = 0; o < TARGETS; o++) y[o] = constant[o], after[o] = 0.0;
     for (int m = 0; m < MODES; m++) modes[m] = 1.0, change[m] = 0.0;
     for (int d = 0; d < INPUTS; d++) {{
         const double inside = x[d] < lower[d] ? lower[d] : x[d] > upper[d] ? upper[d] : x[d];
@@ -75,10 +75,14 @@ void {name}_predict(const double *x, double *y)
             change[m] = change[m] * value[m] + modes[m] * slope[m];
             modes[m] *= value[m];
         }}
-        for (int o = 0; o < ADDITIVE; o++) y[o] += value[MODES + o] + slope[MODES + o];
+        for (int o = 0; o < ADDITIVE; o++) y[o] += value[MODES + o], after[o] += slope[MODES + o];
     }}
     for (int o = 0; o < TARGETS; o++) {{
-        for (int m = 0; m < MODES; m++) y[o] += mixing[o * MODES + m] * (modes[m] + change[m]);
+        for (int m = 0; m < MODES; m++) {{
+            y[o] += mixing[o * MODES + m] * modes[m];
+            after[o] += mixing[o * MODES + m] * change[m];
+        }}
+        y[o] = {joined};
     }}
 }}
 """
@@ -111,5 +115,6 @@ def c_code(model: Description, name: str, version: str) -> str:
         first=", ".join(str(at) for at in np.cumsum([0, *(axis.cells + 1 for axis in axes)])),
         edges=numbers(np.concatenate([axis.breakpoints for axis in axes])), table=numbers(np.concatenate(rows)),
         check=_CHECK.format(name=name) if model.outside in ("error", "nan") else "",
+        joined="exp(y[o]) * (1.0 + after[o])" if model.link == "log" else "y[o] + after[o]",
         beyond="0.0" if model.outside == "clamp" else "x[d] - inside",
     )  # fmt: skip

@@ -62,6 +62,7 @@ class Description:
     mixing: np.ndarray
     outside: str
     scalar: bool
+    link: str = "identity"
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -126,7 +127,13 @@ def describe(model: Any) -> Description:
     mixing = np.ones((1, inner.modes)) if inner.mixing is None else np.asarray(inner.mixing, float)
     constant = 0.0 if inner.constant is None else np.asarray(inner.constant, float)
     found = Description(
-        tuple(axes), fitted.targets, shift + scale * constant, scale[:, None] * mixing, fitted.outside, fitted.scalar
+        tuple(axes),
+        fitted.targets,
+        shift + scale * constant,
+        scale[:, None] * mixing,
+        fitted.outside,
+        fitted.scalar,
+        fitted.link,
     )
     tables = [leaf for axis in axes for leaf in (axis.factors, axis.additive)]
     if not all(np.isfinite(numbers).all() for numbers in (*tables, found.constant, found.mixing)):

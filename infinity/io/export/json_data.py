@@ -6,10 +6,11 @@ from .description import Description
 from .text import MARK
 
 FORMULA = (
-    "y[o] = constant[o] + sum_d additive_d[o](x[d]) + sum_m mixing[o][m] * prod_d factor_d[m](x[d]); "
+    "u[o] = constant[o] + sum_d additive_d[o](x[d]) + sum_m mixing[o][m] * prod_d factor_d[m](x[d]); "
     "for input d: t = (x[d] - origin) / width, the cell e has breakpoints[e] <= t < breakpoints[e+1] (the end cells go on), "
     "v = 2 * (t - breakpoints[e]) / (breakpoints[e+1] - breakpoints[e]) - 1, factor_d[m] = sum_k factors[e][m][k] * v**k, "
-    "additive_d[o] = sum_k additive[e][o][k] * v**k; outside the box lower .. upper: 'linear' and 'warn' take value and slope at the nearest point of the box, "
+    "additive_d[o] = sum_k additive[e][o][k] * v**k; y[o] = u[o] for the link 'identity', exp(u[o]) for 'log'; "
+    "outside the box lower .. upper: 'linear' and 'warn' take value and slope at the nearest point of the box, "
     "'clamp' the value there, 'nan' is not a number, 'error' is refused"
 )
 
@@ -36,6 +37,7 @@ def json_data(model: Description, name: str, version: str) -> str:
         "name": name,
         "formula": FORMULA,
         "outside": model.outside,
+        "link": model.link,
         "targets": list(model.targets),
         "constant": model.constant.tolist(),
         "mixing": model.mixing.tolist(),

@@ -27,7 +27,8 @@ def latex(model: Description, name: str, version: str, digits: int) -> str:
         if model.has_additive:
             terms.append(rf"\sum_{{d=1}}^{{{D}}} a_{{d{f',{o + 1}' if O > 1 else ''}}}(x_d)")
         terms.append(rf"\sum_{{m=1}}^{{{M}}} w_{{{f'{o + 1},' if O > 1 else ''}m}} \, {product}")
-        lines.append(rf"{name_of(target)} &= {' + '.join(terms)} \\")
+        left = rf"\log {name_of(target)}" if model.link == "log" else name_of(target)
+        lines.append(rf"{left} &= {' + '.join(terms)} \\")
     for o in range(O):
         lines.append(
             rf"w_{{{f'{o + 1},' if O > 1 else ''}1 \dots {M}}} &= {', '.join(written(w, digits) for w in model.mixing[o])} \\"

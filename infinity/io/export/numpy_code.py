@@ -16,6 +16,7 @@ def predict(x):
     beyond = {beyond}
     modes, change = np.ones((len(x), MIXING.shape[1])), np.zeros((len(x), MIXING.shape[1]))
     y = np.tile(CONSTANT, (len(x), 1))
+    beyond_y = np.zeros_like(y)
     for d, (origin, width, edges, factors, additive) in enumerate(AXES):
         t = (inside[:, d] - origin) / width
         cell = np.searchsorted(edges[1:-1], t, side="right")
@@ -26,8 +27,9 @@ def predict(x):
         modes, change = modes * value, change * value + modes * slope
         if additive.size:
             value, slope = _horner(additive[cell], v, step)
-            y += value + slope
-    y += (modes + change) @ MIXING.T
+            y, beyond_y = y + value, beyond_y + slope
+    y, beyond_y = y + modes @ MIXING.T, beyond_y + change @ MIXING.T
+    y = {joined}
 {finish}    return {result}
 
 
@@ -81,6 +83,7 @@ def numpy_code(model: Description, name: str, version: str) -> str:
         check=_CHECKS.get(outside, ""),
         beyond="np.zeros_like(x)" if outside in ("clamp", "nan") else "x - inside",
         finish=finish,
+        joined="np.exp(y) * (1 + beyond_y)" if model.link == "log" else "y + beyond_y",
         result="y[:, 0]" if model.scalar else "y",
     )
     return f"{head}{axes})\n\n{body}"

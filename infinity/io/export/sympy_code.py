@@ -11,14 +11,15 @@ def expression(target=0):
     """The expression of one target in SYMBOLS. Outside the box: {policy}."""
     with distribute(False):  # numbers stay outside of brackets, where they lose no digits
         pieces = [_pieces(d, target) for d in range(len(INPUTS))]
-        total = sympy.Float(CONSTANT[target])
+        total, beyond = sympy.Float(CONSTANT[target]), sympy.Integer(0)
         for value, change in (piece[1] for piece in pieces):
-            total += value + change
+            total, beyond = total + value, beyond + change
         for m, weight in enumerate(MIXING[target]):
             value, change = sympy.Integer(1), sympy.Integer(0)
             for factors, _ in pieces:
                 value, change = value * factors[m][0], change * factors[m][0] + value * factors[m][1]
-            total += weight * (value + change)
+            total, beyond = total + weight * value, beyond + weight * change
+        total = {joined}
 {finish}        return total
 
 
@@ -95,6 +96,7 @@ def sympy_code(model: Description, name: str, version: str) -> str:
     }
     data = "".join(f"{key} = (\n    {(',' + chr(10) + '    ').join(rows)},\n)\n" for key, rows in tables.items())
     finish = ""
+    joined = "sympy.exp(total) * (1 + beyond)" if model.link == "log" else "total + beyond"
     if outside == "nan":
         ends = "    return sympy.Piecewise(*inside), sympy.Integer(0)\n"
         finish = (
@@ -103,4 +105,4 @@ def sympy_code(model: Description, name: str, version: str) -> str:
         )
     else:
         ends = _ENDS.format(change=_CHANGES[outside])
-    return head + data + _BODY.format(policy=POLICIES[outside], ends=ends, finish=finish)
+    return head + data + _BODY.format(policy=POLICIES[outside], ends=ends, finish=finish, joined=joined)

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -22,7 +23,7 @@ LOWER, UPPER = (-2.0, 100.0, 1e-3), (3.0, 101.0, 2e-3)
 POLICIES = ["linear", "clamp", "nan", "error", "warn"]
 
 
-def fitted(outside="linear", outputs=2, dtype=jnp.float64, additive=True, scaled=True, **more):
+def fitted(outside="linear", outputs=2, dtype=jnp.float64, additive=True, scaled=True, link="identity", **more):
     """Cells of unequal length, a repeated breakpoint, degrees from 1 to 3."""
     box = list(zip(LOWER, UPPER, strict=True))
     rows = [
@@ -35,7 +36,9 @@ def fitted(outside="linear", outputs=2, dtype=jnp.float64, additive=True, scaled
     inner = jax.tree.map(lambda leaf: jnp.asarray(random.normal(size=leaf.shape), dtype), inner)
     scalar = outputs == 1
     shift, scale, targets = ((7.0,), (3.0,), ("y",)) if scalar else ((7.0, -1.0), (3.0, 0.5), ("wear [µm]", "class"))
-    return inf.Fitted(inner, LOWER, UPPER, scaled, shift, scale, NAMES, targets, outside, scalar)
+    if link == "log":
+        shift, scale = (0.1,) * len(shift), (0.2,) * len(scale)
+    return inf.Fitted(inner, LOWER, UPPER, scaled, shift, scale, NAMES, targets, outside, scalar, link)
 
 
 def points():
@@ -88,9 +91,11 @@ def load_module(path):
     return module
 
 
-@pytest.mark.parametrize("outside", POLICIES)
-def test_numpy(outside, tmp_path):
-    model = fitted(outside)
+@pytest.mark.parametrize(
+    ("outside", "link"), [*((policy, "identity") for policy in POLICIES), ("linear", "log"), ("nan", "log")]
+)
+def test_numpy(outside, link, tmp_path):
+    model = fitted(outside, link=link)
     inf.export(model, "numpy", tmp_path / "module.py")
     module = load_module(tmp_path / "module.py")
     inside, beyond = points()
@@ -155,12 +160,12 @@ int main(void) {
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler: cc is not on the path")
-@pytest.mark.parametrize("outside", POLICIES)
-def test_c(outside, tmp_path):
-    model = fitted(outside)
+@pytest.mark.parametrize(("outside", "link"), [*((policy, "identity") for policy in POLICIES), ("linear", "log")])
+def test_c(outside, link, tmp_path):
+    model = fitted(outside, link=link)
     inf.export(model, "c", tmp_path / "model.c")
     (tmp_path / "main.c").write_text(MAIN)
-    command = ["cc", "-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror", "-O1", "main.c", "-o", "main"]
+    command = ["cc", "-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror", "-O1", "main.c", "-o", "main", "-lm"]
     built = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
     inside, beyond = points()
@@ -176,13 +181,15 @@ def test_c(outside, tmp_path):
     close(found[:, :2], wanted)
 
 
-@pytest.mark.parametrize("outside", ["linear", "clamp", "nan"])
-def test_sympy(outside, tmp_path):
+@pytest.mark.parametrize(
+    ("outside", "link"), [("linear", "identity"), ("clamp", "log"), ("linear", "log"), ("nan", "identity")]
+)
+def test_sympy(outside, link, tmp_path):
     mpmath = pytest.importorskip("mpmath")
     import sympy
 
     # Continuous: in units of the inputs a breakpoint may be off by a rounding, and then lie in the other cell.
-    model = fitted(outside, degree=(3, 2, 1))
+    model = fitted(outside, degree=(3, 2, 1), link=link)
     inf.export(model, "sympy", tmp_path / "formula.py")
     module = load_module(tmp_path / "formula.py")
     inside, beyond = points()
@@ -216,14 +223,16 @@ def by_json(document, row):
         polynomial = lambda powers, v=v: sum(c * v**k for k, c in enumerate(powers))
         modes = [mode * polynomial(powers) for mode, powers in zip(modes, axis["factors"][e], strict=True)]
         y = [total + polynomial(powers) for total, powers in zip(y, axis["additive"][e], strict=True)]
-    return [
+    u = [
         total + sum(w * mode for w, mode in zip(row, modes, strict=True))
         for total, row in zip(y, document["mixing"], strict=True)
     ]
+    return [math.exp(value) for value in u] if document["link"] == "log" else u
 
 
-def test_json(tmp_path):
-    model = fitted("clamp")
+@pytest.mark.parametrize("link", ["identity", "log"])
+def test_json(link, tmp_path):
+    model = fitted("clamp", link=link)
     inf.export(model, "json", tmp_path / "model.json")
     document = json.loads((tmp_path / "model.json").read_text(encoding="utf-8"))
     assert (document["format"], document["format_version"], document["outside"]) == ("infinity-separable", 1, "clamp")
