@@ -27,6 +27,13 @@ _UsageError: Any = typer.BadParameter.__mro__[1]
 _LARGEST_SEED = 2**32 - 1
 
 
+class Link(enum.StrEnum):
+    """What a model describes."""
+
+    IDENTITY = "identity"
+    LOG = "log"
+
+
 class Outside(enum.StrEnum):
     """What a model does outside the range of its table."""
 
@@ -149,6 +156,10 @@ def _fit(
     degree: Annotated[
         int | None, typer.Option("--degree", min=0, help="Degree of the splines. [default: chosen]")
     ] = None,
+    link: Annotated[
+        Link | None,
+        typer.Option("--link", help="What the model describes: the target or its logarithm. [default: chosen]"),
+    ] = None,
     holdout: Annotated[
         float, typer.Option("--holdout", min=0.0, max=0.9, help="Part of the rows kept for testing.")
     ] = 0.1,
@@ -175,7 +186,7 @@ def _fit(
     table = read_table(data, [*chosen, *target])
     _set_precision(float32)
     options = FitOptions(
-        modes=modes, elements=elements, degree=degree, holdout=holdout, seed=seed, outside=outside.value,
+        modes=modes, elements=elements, degree=degree, link=link.value if link else None, holdout=holdout, seed=seed, outside=outside.value,
         precision="float32" if float32 else "float64", plots=plots,
     )  # fmt: skip
     source = Source(str(data), table.matrix(chosen), table.matrix(target), tuple(chosen), tuple(target))

@@ -56,6 +56,7 @@ class Model(_Section):
     modes: Count | None = None
     elements: Count | None = None
     degree: Annotated[int, Field(ge=0)] | None = None
+    link: Literal["identity", "log"] | None = None
 
 
 class Fit(_Section):

@@ -32,6 +32,7 @@ class FitOptions:
     modes: int | None = None
     elements: int | None = None
     degree: int | None = None
+    link: str | None = None
     holdout: float = 0.1
     seed: int = 0
     outside: str = "warn"
@@ -70,7 +71,7 @@ def execute(
         result = fit(
             x, y if several else y[:, 0], names=list(source.inputs),
             target=list(source.targets) if several else source.targets[0],
-            modes=options.modes, elements=options.elements, degree=options.degree, outside=options.outside,
+            modes=options.modes, elements=options.elements, degree=options.degree, link=options.link, outside=options.outside,
             holdout=options.holdout, seed=options.seed, progress=progress,
         )  # fmt: skip
     record = _record(source, options, result)

@@ -228,6 +228,11 @@ def _checked_weights(weights: Any, rows: int) -> np.ndarray:
         raise ValueError(f"row {bad[0] + 1}: the weight is {values[bad[0]]}; expected a finite number of at least 0")
     if not np.any(values > 0):
         raise ValueError("all weights are zero; give some row a positive one")
+    if values.sum() < 2:
+        raise ValueError(
+            f"the weights sum to {values.sum():.3g}; a weight counts measurements, so expected a sum of at least 2. Multiply them by one number, such that "
+            "a typical one is 1"
+        )
     return values
 
 

@@ -27,6 +27,8 @@ from .size import ROWS_PER_UNKNOWN, Size, choose_size
 
 # Share of the rows that judge trials, and their bounds.
 VALIDATION, FEWEST, MOST = 0.15, 20, 2000
+# Below so many rows there are none to spare for trials.
+FEWEST_TO_SELECT = 60
 # Rows that a trial is fitted to: enough for its unknowns, not more than needed to rank it.
 PILOT_ROWS, PILOT_ROWS_PER_UNKNOWN = 2048, 4
 # Steps of a trial: enough to rank it; the one that is chosen goes on from there.
@@ -144,7 +146,9 @@ class _Table:
         z = forward(self.y)
         shift, scale = (z.mean(axis=0), z.std(axis=0)) if self.units is None else self.units
         scale = np.where(scale > 0, scale, 1.0)
-        w = self.weights * (weight(self.y).mean(axis=1) if link != "identity" else 1.0)
+        # Each target counts in units of its own size.
+        size = np.sqrt(np.mean(self.y**2, axis=0)) if link != "identity" else 1.0
+        w = self.weights * weight(self.y / size).mean(axis=1)
         return (z - shift) / scale, w * (self.weights.sum() / w.sum()), shift, scale
 
     def fit(
@@ -214,7 +218,7 @@ def select(
     def in_dtype(model: AbstractSeparable) -> AbstractSeparable:
         return jax.tree.map(lambda leaf: leaf.astype(dtype) if eqx.is_inexact_array(leaf) else leaf, model)
 
-    if given is not None or any(part is not None for part in size):
+    if given is not None or any(part is not None for part in size) or len(x) < FEWEST_TO_SELECT:
         modes, elements, degree = size
         fixed = None if given is not None else choose_size(x, outputs, modes, elements, 3 if degree is None else degree)
         begin = in_dtype(given) if given is not None else start(fixed)  # pyright: ignore[reportArgumentType]

@@ -149,3 +149,20 @@ def test_size_counts_distinct_values():
     assert size.degrees[2] == 1
     assert len(size.breakpoints[2]) == 2
     assert 4 * size.unknowns(1) <= 200
+
+
+@pytest.mark.parametrize("rows", [12, 40])
+def test_a_small_table_needs_no_selection(rows):
+    x = np.linspace(0.0, 1.0, rows)
+    result = inf.fit(x, 2 * x + 0.01 * np.cos(40 * x), holdout=0.0)
+    assert result.trials == []
+    assert "nothing was selected" in result.selection()
+    np.testing.assert_allclose(result.predict(x), 2 * x, atol=0.05)
+    with pytest.raises(ValueError, match="held no rows out"):
+        result.intervals(x)
+
+
+def test_weights_that_count_less_than_two_measurements_are_refused():
+    x = np.linspace(0.0, 1.0, 30)
+    with pytest.raises(ValueError, match="the weights sum to 1; a weight counts measurements"):
+        inf.fit(x, x**2, weights=np.full(30, 1 / 30))
