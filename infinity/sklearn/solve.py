@@ -152,5 +152,9 @@ def _with_constant_targets(result: Result, table: Table) -> Result:
         scalar=False,
     )
     return dataclasses.replace(
-        result, model=model, covariance=covariance, noise=np.asarray(spread(jnp.asarray(result.noise), 0.0))
+        result,
+        model=model,
+        covariance=covariance,
+        noise=np.asarray(spread(jnp.asarray(result.noise), 0.0)),
+        heldout_prediction=np.zeros((0, O)),
     )

@@ -100,7 +100,7 @@ def test_bad_weights_are_refused(weights, words):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"modes": 0}, {"elements": 1.5}, {"degree": None}, {"degree": -1}, {"outside": "no"}, {"tolerance": 0}],
+    [{"modes": 0}, {"elements": 1.5}, {"degree": 1.5}, {"degree": -1}, {"outside": "no"}, {"tolerance": 0}],
 )
 def test_bad_parameters_are_refused_by_name(wrong):
     estimator = KHRONOSRegressor().set_params(**wrong)
