@@ -124,7 +124,7 @@ def _stop_like_an_interrupt() -> Any:
         return None
 
 
-def _set_precision(float32: bool) -> None:
+def _prepare_jax(float32: bool) -> None:
     import jax
 
     from .cache import keep_compiled
@@ -184,7 +184,7 @@ def _fit(
         str(data), available, target, split_names(inputs, available), split_names(ignore, available) or []
     )
     table = read_table(data, [*chosen, *target])
-    _set_precision(float32)
+    _prepare_jax(float32)
     options = FitOptions(
         modes=modes, elements=elements, degree=degree, link=link.value if link else None, holdout=holdout, seed=seed, outside=outside.value,
         precision="float32" if float32 else "float64", plots=plots,
@@ -207,7 +207,7 @@ def _predict(
     """Predict the rows of a new table with a fitted model."""
     from .predict import predict
 
-    _set_precision(False)
+    _prepare_jax(False)
     predict(run, data, out, ignore_extra)
 
 
@@ -227,7 +227,7 @@ def _export(
     """Write a fitted model as code or data that needs no Infinity."""
     from .export import write_export
 
-    _set_precision(False)
+    _prepare_jax(False)
     write_export(run, to.value, out, digits, force)
 
 
@@ -239,7 +239,7 @@ def _run(
     """Carry out the runs that configuration files describe."""
     from .configured import run_configs
 
-    run_configs(configs, float32, _set_precision)
+    run_configs(configs, float32, _prepare_jax)
 
 
 @app.command("check")
@@ -257,7 +257,7 @@ def _check(
     """Say how the parameters of a function enter it, and what can be solved exactly."""
     from .check import check
 
-    _set_precision(float32)
+    _prepare_jax(float32)
     raise typer.Exit(check(function, args, None if require is None else require.value))
 
 
@@ -266,5 +266,5 @@ def _doctor() -> None:
     """Show devices, precisions, versions, and which optional parts are installed."""
     from .doctor import report
 
-    _set_precision(False)
+    _prepare_jax(False)
     print(report())

@@ -2,7 +2,7 @@ r"""Normal equations of many samples in constant memory.
 
     G = sum_chunks J_k^T W_k J_k,    g = sum_chunks J_k^T W_k r_k,    L = sum_chunks r_k^T W_k r_k / 2
 
-A model that knows its own sensitivities offers `rows(theta, chunk) -> (r, J, w)`; the sums run over chunks, so that beyond the samples
+A model that knows its own derivatives offers `rows(theta, chunk) -> (r, J, w)`; the sums run over chunks, so that beyond the samples
 themselves memory does not grow with their number. `G` only shapes the step. The
 gradient `g` is summed afresh from the residuals at every point, so the solution is that of
 `g = 0` and the squared condition number of `G` costs iterations, not accuracy (the corrected semi-normal equations of Björck, Linear Algebra Appl. 88, 1987).

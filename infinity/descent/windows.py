@@ -61,11 +61,6 @@ def tiled(groups: Sequence[Group], unknowns: int, size: int = TILE) -> Tiles:
     return Tiles(cat(samples, jnp.int32), cat(counted, float), cat(columns, jnp.int32))
 
 
-def work(groups: Sequence[Group], unknowns: int) -> float:
-    """Operations of the windowed product over those of the dense one, padding of tiles not counted."""
-    return sum(group.columns.shape[1] for group in groups) / unknowns
-
-
 def accumulate_windows(
     rows: Rows, theta: Float[Array, " P"], take: Callable[[Array, Array], PyTree], tiles: Tiles
 ) -> Float[Array, "P P"]:

@@ -9,6 +9,8 @@ ones use all of them. The noise variance starts at a hundredth of that of the da
 the fit improves.
 """
 
+import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -22,7 +24,7 @@ from jaxtyping import Array, Float, Int
 from ..basis import AbstractBasis
 from ..descent.evidence import Evidence, covariance, damped_step, refined_solve, update
 from ..descent.streaming import Normal, accumulate, accumulate_gradient, accumulate_loss, chunked
-from ..descent.windows import Group, Tiles, accumulate_windows, tiled, work
+from ..descent.windows import Group, Tiles, accumulate_windows, tiled
 from ..models import AbstractSeparable
 from ..models.separable import design
 from .roughness import BlockPenalty, roughness_penalty
@@ -92,22 +94,42 @@ class State(eqx.Module):
     size: Float[Array, ""]
 
 
-class DirectFit(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class DirectFit:
     """What the direct fit found.
 
-    The model, the covariance of its parameters, the evidence, the effective number of parameters, whether and how well it converged, the values at all
-    samples, and how it went.
+    **Fields:** the model; its normal equations, evidence and penalty, in stacked form, and which of those parameters are the model's (`kept`); the effective
+    number of parameters; whether it converged; the values at all samples; how it went.
     """
 
     model: AbstractSeparable
-    covariance: Float[Array, "P P"]
-    evidence: Evidence
-    effective: float
+    state: State
+    penalty: BlockPenalty
+    kept: Int[np.ndarray, " P"]
     converged: bool
-    stationarity: float
     values: Float[np.ndarray, "N O"]
     history: list[dict[str, Any]]
     counts: dict[str, int]
+
+    @property
+    def evidence(self) -> Evidence:
+        """The strengths of the penalties and the noise variance."""
+        return self.state.evidence
+
+    @property
+    def effective(self) -> float:
+        """The effective number of parameters."""
+        return float(self.state.effective)
+
+    @functools.cached_property
+    def covariance(self) -> Float[Array, "P P"]:
+        """The covariance of the model's parameters, in the order of its leaves."""
+        return _covariance(self.penalty, self.state)[self.kept[:, None], self.kept]
+
+    @functools.cached_property
+    def stationarity(self) -> float:
+        """The cosine between the residual and the nearest column, penalty included."""
+        return float(_stationarity(self.penalty, self.state))
 
 
 def _rows(problem: Problem, unravel: Callable, theta: Float[Array, " P"], chunk: Data):
@@ -232,10 +254,10 @@ def _advance(problem: Problem, state: State, iteration: Int[Array, ""]) -> State
 
 
 @eqx.filter_jit
-def _stationarity(problem: Problem, state: State):
+def _stationarity(penalty: BlockPenalty, state: State):
     """`max_j |grad_j| / sqrt(2 L H_jj)`: the cosine between the residual and the nearest column, penalty included."""
     theta, normal = ravel_pytree(state.stacked)[0], state.normal
-    S = state.evidence.variance * problem.penalty.matrix(state.evidence.lam, theta.shape[0])
+    S = state.evidence.variance * penalty.matrix(state.evidence.lam, theta.shape[0])
     bottom = jnp.sqrt(2 * normal.loss * (jnp.diagonal(normal.gram) + jnp.diagonal(S)))
     return jnp.max(jnp.abs(normal.gradient + S @ theta) / jnp.where(bottom > 0, bottom, 1.0))
 
@@ -247,8 +269,8 @@ def _values(problem: Problem, stacked: Stacked):
 
 
 @eqx.filter_jit
-def _covariance(problem: Problem, state: State):
-    return covariance(state.normal, problem.penalty, state.evidence)
+def _covariance(penalty: BlockPenalty, state: State):
+    return covariance(state.normal, penalty, state.evidence)
 
 
 @eqx.filter_jit
@@ -321,8 +343,8 @@ def fit_separable(
     def stage(used: int, shaping: int) -> Problem:
         share = per_chunk[:used].sum() / per_chunk[:shaping].sum()
         tiles = None
-        if bases is None and work(groups := _groups(model, layout, x[: shaping * size]), P) <= WINDOWS_PAY:
-            tiles = tiled(groups, P)
+        if bases is None and layout.windowed([basis.degree + 1 for basis in model.bases]) <= WINDOWS_PAY * P:
+            tiles = tiled(_groups(model, layout, x[: shaping * size]), P)
         return Problem(
             bases=bases,
             data=data,
@@ -377,14 +399,12 @@ def fit_separable(
     problem = stage(chunks, shaping if shaping < 0.7 * chunks else chunks)
     state = _start(problem, stacked, evidence, damping)
     state, converged = _run(problem, state, iterations, reporter("all", float(problem.samples)))
-    kept = layout.kept([basis.size for basis in model.bases])
     return DirectFit(
         unstack(state.stacked, model),
-        _covariance(problem, state)[kept[:, None], kept],
-        state.evidence,
-        float(state.effective),
+        state,
+        penalty,
+        layout.kept([basis.size for basis in model.bases]),
         converged,
-        float(_stationarity(problem, state)),
         np.asarray(_values(problem, state.stacked)).reshape(-1, O)[:N],
         history,
         counts,

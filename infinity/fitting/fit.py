@@ -15,6 +15,7 @@ from .fitted import Fitted, Outside, unit_box
 from .generic import fit_generic
 from .links import check_link
 from .result import Result, metrics_of
+from .samples import distinct_rows
 from .selection import described, starting_model
 from .size import choose_size
 from .streamed import Solution, Table, solve_streamed, spread
@@ -53,7 +54,7 @@ def fit(
     - `model`: an Equinox module, or nothing.
     - `solver`: nothing, an Optimistix solver or an Optax transformation. With a solver a separable model is solved by it, without penalties.
     - `names`, `target`: names of the columns.
-    - `weights`: `(N,)`, non-negative; a weight of two counts as two measurements.
+    - `weights`: `(N,)`, non-negative; a weight of two counts as two measurements, and so do two equal rows.
     - `modes`, `elements`, `degree`: of the `KHRONOS` that is made.
     - `link`: `"identity"`, or `"log"` for a positive target whose logarithm the model describes; selected if nothing is given, identity with a fixed size.
     - `outside`: what the model does outside the box of the data: `"error"`, `"warn"`, `"clamp"`, `"linear"` or `"nan"`.
@@ -87,9 +88,13 @@ def fit(
     dtype = jnp.result_type(jnp.asarray(inputs[:1]), jnp.asarray(outputs[:1]), jnp.float32)
     if dtype == jnp.float32 and not jax.config.read("jax_enable_x64"):
         warn_single_precision()
-    heldout = _held_out(len(inputs), holdout, seed)
-    train = np.setdiff1d(np.arange(len(inputs)), heldout)
-    table = Table(inputs, outputs, weight, train, heldout, names, targets, dtype)
+    first, summed = distinct_rows(inputs, outputs, weight)
+    weight = np.copy(weight)  # not the caller's
+    weight[first] = summed
+    rows = np.sort(first)
+    heldout = rows[_held_out(len(rows), holdout, seed)]
+    train = np.setdiff1d(rows, heldout)
+    table = Table(inputs, outputs, weight, train, heldout, len(inputs) - len(rows), names, targets, dtype)
     if model is not None:
         model = _checked_model(model, inputs, names, outputs.shape[1])
         if modes is not None or elements is not None or degree is not None:
@@ -142,7 +147,7 @@ def fit(
         certificate=solution.certificate,
         history=solution.history,
         covariance=solution.covariance,
-        noise=solution.noise * solution.scale,
+        noise=solution.noise,
         scores=solution.scores,
         stats=solution.stats,
         metrics=metrics,
@@ -196,7 +201,7 @@ def _generic(table: Table, model: Any, size: tuple, solver: Any, seed: int, tole
         converged=found.converged,
         sentence=found.sentence,
         stationarity=found.stationarity,
-        noise=np.sqrt(np.full(count, found.variance)),
+        noise=scale * np.sqrt(found.variance),
         covariance=found.covariance,
         scores=None,
         certificate=found.certificate,

@@ -127,17 +127,25 @@ class Fitted(eqx.Module):
         if not isinstance(self.inner, AbstractSeparable):
             return self._one_by_one(x)
         rows = np.asarray(x)
-        lower, upper = np.asarray(self.lower, rows.dtype), np.asarray(self.upper, rows.dtype)
-        inside = np.clip(rows, lower, upper)
-        u = evaluate(self.inner, (inside - lower) / (upper - lower) if self.scaled else inside)
+        u = evaluate(self.inner, self.inside(rows))
         values = self._in_units(jnp.asarray(u))
         values = values[:, 0] if self.scalar else values
-        beyond = np.flatnonzero(np.any(inside != rows, axis=1))
+        lower, upper = self._box(rows.dtype)
+        beyond = np.flatnonzero(np.any((rows < lower) | (rows > upper), axis=1))
         # Only these need what the policy says; the batch is filled up so that few programs are compiled.
         if len(beyond) and self.outside != "clamp":
             filled = np.resize(beyond, rounded_up(len(beyond)))
             values = values.at[beyond].set(self._one_by_one(x[filled])[: len(beyond)])
         return values
+
+    def inside(self, x: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N D"]:
+        """The nearest points of the box, in the coordinates of the inner model."""
+        lower, upper = self._box(x.dtype)
+        points = np.clip(x, lower, upper)
+        return (points - lower) / (upper - lower) if self.scaled else points
+
+    def _box(self, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
+        return np.asarray(self.lower, dtype), np.asarray(self.upper, dtype)
 
     def _one_by_one(self, x: Float[Array, "N D"]) -> Float[Array, "N *O"]:
         """The model mapped over points."""

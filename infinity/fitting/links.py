@@ -3,7 +3,7 @@ r"""Links: what the separable model describes, the target itself or its logarith
     y = g(u(x)),    g(u) = u or exp(u)
 
 A positive quantity that is a product of its causes is a sum after the logarithm, and needs fewer modes. The error that counts is that of `y`: to first order
-that of `log y` times `y`, hence the weights `y^2`.
+that of `u` times the slope `g'(u)`, which is `y` for the logarithm.
 """
 
 from collections.abc import Callable
@@ -14,16 +14,16 @@ import numpy as np
 
 
 class Link(NamedTuple):
-    """`forward` takes targets to what the model describes, `inverse` back; `weight` makes squared errors of the first those of the second."""
+    """`forward` takes targets to what the model describes, `inverse`, `g`, back; `slope` is `g'` in terms of the target."""
 
     forward: Callable
     inverse: Callable
-    weight: Callable
+    slope: Callable
 
 
 LINKS = {
     "identity": Link(lambda y: y, lambda u: u, np.ones_like),
-    "log": Link(np.log, jnp.exp, lambda y: y**2),
+    "log": Link(np.log, jnp.exp, np.abs),
 }
 
 

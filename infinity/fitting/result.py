@@ -16,7 +16,7 @@ from ..models import AbstractSeparable
 from .fitted import Fitted
 from .links import LINKS
 from .selection import Trial, printed
-from .uncertainty import conformal_quantile, parameter_variance
+from .uncertainty import conformal_quantile, deviation, parameter_variance
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class Result:
     - `certificate`: how the parameters enter.
     - `history`: one dictionary an iteration.
     - `covariance`: of the free parameters `(P, P)`, in the units of the inner model; nothing where it was not computed.
-    - `noise`: the estimated standard deviation of each target, `(O,)`, or of its logarithm where the link is `"log"`.
+    - `noise`: the estimated standard deviation of each target, `(O,)`.
     - `scores`: errors of the held-out rows in standard deviations of their prediction, `(n, O)`, or nothing.
     - `stats`: counts of residuals, Jacobians, factorisations and iterations.
     - `metrics`: `"train"` and `"heldout"` (or nothing), both of the fit that did not see the held-out rows: rows, RMSE, NRMSE (RMSE over the standard
@@ -73,9 +73,9 @@ class Result:
         mean = self.model.predict(x)
         if not return_std:
             return mean
-        _, std = self._described(x)
-        slope = jnp.abs(mean) if self.model.link == "log" else 1.0
-        return mean, slope * jnp.asarray(std, mean.dtype).reshape(mean.shape)
+        _, std = self._described(x, mean)
+        slope = LINKS[self.model.link].slope(np.asarray(mean))
+        return mean, jnp.asarray(slope * std.reshape(mean.shape), mean.dtype)
 
     def intervals(self, x: Any, level: float = 0.9) -> tuple[Any, Any]:
         r"""Intervals that hold a new measurement with a given probability.
@@ -97,31 +97,26 @@ class Result:
                 "this fit held no rows out to calibrate intervals on; fit with holdout=0.1, or use predict(x, return_std=True)"
             )
         mean = self.model.predict(x)
-        u, std = self._described(x)
+        u, std = self._described(x, mean)
         q = np.array([conformal_quantile(column, level) for column in self.scores.T])
         inverse = LINKS[self.model.link].inverse
         lower, upper = (jnp.asarray(inverse(u + sign * q * std), mean.dtype).reshape(mean.shape) for sign in (-1, 1))
         return lower, upper
 
-    def _described(self, x: Any) -> tuple[np.ndarray, np.ndarray]:
+    def _described(self, x: Any, mean: Float[Array, "N *O"]) -> tuple[np.ndarray, np.ndarray]:
         """What the link describes at some points, and its standard deviation for a new measurement, each `(N, O)`."""
         if self.covariance is None:
             raise ValueError(f"this fit has no covariance, so no standard deviation; {self.options['covariance']}")
         model = self.model
+        u = LINKS[model.link].forward(np.asarray(mean).reshape(len(mean), -1))
         rows = np.asarray(model._quiet().checked(x))
-        u = np.asarray(model._quiet().predict(rows)).reshape(len(rows), -1)
-        noise = np.asarray(self.noise, float)
         if isinstance(model.inner, AbstractSeparable):
-            lower, upper = np.asarray(model.lower), np.asarray(model.upper)
-            inside = np.clip(rows, lower, upper)
-            points = (inside - lower) / (upper - lower) if model.scaled else inside
-            variance = (
-                parameter_variance(model.inner, points, np.asarray(self.covariance)) * np.asarray(model.scale) ** 2
-            )
+            variance = parameter_variance(model.inner, model.inside(rows), np.asarray(self.covariance))
+            variance = variance * np.asarray(model.scale) ** 2
         else:
             batches = (jnp.asarray(rows[at : at + 1024]) for at in range(0, len(rows), 1024))
             variance = np.concatenate([np.asarray(_variance(model._quiet(), x, self.covariance)) for x in batches])
-        return LINKS[model.link].forward(u), np.sqrt(variance + noise**2)
+        return u, deviation(model.link, u, variance, np.asarray(self.noise, float))
 
     def selection(self) -> str:
         """The models that were tried, one a line, the best first; says so where nothing was selected."""

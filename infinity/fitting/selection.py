@@ -9,20 +9,19 @@ number of functions, so the trials of a round share one compiled program. More m
 them. Noisy data get several starts, whose average is one separable model; clean data get one.
 """
 
+import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from ..descent.evidence import Evidence
 from ..models import KHRONOS, AbstractSeparable
-from .direct import DirectFit, fit_separable
+from .direct import DirectFit
 from .ensemble import average, average_covariance
-from .links import LINKS
+from .samples import Samples
 from .size import ROWS_PER_UNKNOWN, Size, choose_size
 
 # Share of the rows that judge trials, and their bounds.
@@ -48,8 +47,6 @@ MOST_MEMBERS = 4
 # Seconds that the starts of an ensemble may take, at so many operations a second.
 ENSEMBLE_WORK = 6 * 2e10
 
-Progress = Callable[[dict[str, Any]], None]
-
 
 class Trial(NamedTuple):
     """A model that was tried, and its error on the rows kept for validation."""
@@ -70,26 +67,20 @@ class Trial(NamedTuple):
 
 
 class Selected(NamedTuple):
-    """What was selected and fitted.
-
-    A link with shift and scale of the targets, the fits (several to be averaged), the trials, and the size of a model made here.
-    """
+    """What was selected and fitted: a link, the samples, the fits (several to be averaged), the trials, and the size of a model made here."""
 
     link: str
-    shift: np.ndarray
-    scale: np.ndarray
+    samples: Samples
     fits: list[DirectFit]
     trials: list[Trial]
     size: Size | None
-    seed: int
-    tables: "Callable[..., _Table]"
 
-    def refit(self, x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> list[DirectFit]:
-        """The same fits from where they ended, to all rows of a table."""
-        order = np.random.default_rng(self.seed).permutation(len(x))
-        table = self.tables(x[order], y[order], weights[order])
-        table.units = (self.shift, self.scale)
-        return [table.fit(self.link, fit.model, None, fit.evidence) for fit in self.fits]
+    def refit(self, x: np.ndarray, y: np.ndarray, weights: np.ndarray, seed: int) -> list[DirectFit]:
+        """The same fits from where they ended, to other rows."""
+        scaled = self.samples.scaled(self.link)
+        units = (scaled.shift, scaled.scale)
+        samples = dataclasses.replace(self.samples, x=x, y=y, weights=weights, units=units).shuffled(seed)
+        return [samples.fit(self.link, fit.model, evidence=fit.evidence) for fit in self.fits]
 
 
 def combined(fits: Sequence[DirectFit]) -> tuple[AbstractSeparable, np.ndarray | None]:
@@ -122,124 +113,50 @@ def described(size: Size) -> dict[str, Any]:
     }
 
 
-class _Table:
-    """The rows in random order, and everything that does not depend on the trial."""
-
-    def __init__(
-        self, x: np.ndarray, y: np.ndarray, weights: np.ndarray, dtype, tolerance: float, progress, capacity: int
-    ):
-        self.capacity = capacity
-        self.units: tuple[np.ndarray, np.ndarray] | None = None
-        self.x, self.y, self.weights, self.dtype, self.tolerance, self.progress = (
-            x,
-            y,
-            weights,
-            dtype,
-            tolerance,
-            progress,
-        )
-        self.validation = int(np.clip(VALIDATION * len(x), FEWEST, MOST))
-
-    def scaled(self, link: str):
-        """Targets of about zero mean and unit variance in what the link describes, the weights, shift and scale."""
-        forward, _, weight = LINKS[link]
-        z = forward(self.y)
-        shift, scale = (z.mean(axis=0), z.std(axis=0)) if self.units is None else self.units
-        scale = np.where(scale > 0, scale, 1.0)
-        # Each target counts in units of its own size.
-        size = np.sqrt(np.mean(self.y**2, axis=0)) if link != "identity" else 1.0
-        w = self.weights * weight(self.y / size).mean(axis=1)
-        return (z - shift) / scale, w * (self.weights.sum() / w.sum()), shift, scale
-
-    def fit(
-        self,
-        link: str,
-        start: AbstractSeparable,
-        rows: int | None,
-        evidence: Evidence | None = None,
-        most_iterations: int | None = None,
-    ) -> DirectFit:
-        """Fit a start to the first rows, or to all."""
-        z, w, _, _ = self.scaled(link)
-        x, z, w = (jnp.asarray(a, self.dtype) for a in (self.x, z, w))
-        return fit_separable(
-            start,
-            x,
-            z,
-            w,
-            tolerance=self.tolerance,
-            progress=self.progress,
-            rows=rows,
-            evidence=evidence,
-            capacity=self.capacity,
-            most_iterations=most_iterations,
-        )
-
-    def error(self, link: str, found: DirectFit) -> float:
-        """Error on the last rows in units of the target's spread."""
-        _, _, shift, scale = self.scaled(link)
-        count = self.validation
-        u = found.values[-count:]
-        with np.errstate(over="ignore", invalid="ignore"):
-            difference = np.asarray(LINKS[link].inverse(shift + scale * u)) - self.y[-count:]
-            value = np.sqrt(np.mean((difference / self.y.std(axis=0)) ** 2))
-        return float(value) if np.isfinite(value) else np.inf
-
-
 def select(
-    x: np.ndarray,
-    y: np.ndarray,
-    weights: np.ndarray,
+    samples: Samples,
     *,
     given: AbstractSeparable | None,
     size: tuple[int | None, int | None, int | None],
     link: str | None,
     seed: int,
-    tolerance: float,
-    dtype,
-    progress: Progress | None,
-    capacity: int,
 ) -> Selected:
     """Select and fit a model.
 
-    **Arguments:** inputs `(N, D)`, on the unit box unless a model is given; targets `(N, O)` in physical units; weights `(N,)`; a model to fit as it is, or
-    nothing; modes, elements and degree to fix the size, or nothing; a link, or nothing for a choice; the seed; the tolerance of the fits; the dtype to work
-    in; a callback; the rows of the whole table, those of a later refit included.
+    **Arguments:** the samples in random order, their inputs on the unit box unless a model is given; a model to fit as it is, or nothing; modes, elements and
+    degree to fix the size, or nothing; a link, or nothing for a choice; the seed of the starts.
     """
+    x, y = samples.x, samples.y
     outputs = y.shape[1]
-    order = np.random.default_rng(seed).permutation(len(x))
-    tables = lambda x, y, weights: _Table(x, y, weights, dtype, tolerance, progress, capacity)
-    table = tables(x[order], y[order], weights[order])
-    x, y = table.x, table.y
 
     def start(size: Size, member: int = 0) -> AbstractSeparable:
         return in_dtype(starting_model(size, outputs, seed + 1000 * member))
 
     def in_dtype(model: AbstractSeparable) -> AbstractSeparable:
-        return jax.tree.map(lambda leaf: leaf.astype(dtype) if eqx.is_inexact_array(leaf) else leaf, model)
+        return jax.tree.map(lambda leaf: leaf.astype(samples.dtype) if eqx.is_inexact_array(leaf) else leaf, model)
 
     if given is not None or any(part is not None for part in size) or len(x) < FEWEST_TO_SELECT:
         modes, elements, degree = size
         fixed = None if given is not None else choose_size(x, outputs, modes, elements, 3 if degree is None else degree)
         begin = in_dtype(given) if given is not None else start(fixed)  # pyright: ignore[reportArgumentType]
         name = link or "identity"
-        _, _, shift, scale = table.scaled(name)
-        return Selected(name, shift, scale, [table.fit(name, begin, None)], [], fixed, seed, tables)
+        return Selected(name, samples, [samples.fit(name, begin)], [], fixed)
 
+    validation = int(np.clip(VALIDATION * len(x), FEWEST, MOST))
     trials: list[Trial] = []
     best: tuple[Trial, Size, DirectFit] | None = None
 
     def attempt(name: str, size: Size, functions: int) -> Trial:
         nonlocal best
         began = time.perf_counter()
-        found = table.fit(name, start(size), pilot_rows(size), most_iterations=TRIAL_ITERATIONS)
+        found = samples.fit(name, start(size), pilot_rows(size), most_iterations=TRIAL_ITERATIONS)
         trial = Trial(
             name,
             max(size.degrees),
             functions,
             size.modes,
             size.unknowns(outputs),
-            table.error(name, found),
+            samples.error(name, found, validation),
             time.perf_counter() - began,
         )
         trials.append(trial)
@@ -249,11 +166,11 @@ def select(
 
     def pilot_rows(size: Size) -> int:
         wanted = max(PILOT_ROWS, PILOT_ROWS_PER_UNKNOWN * size.unknowns(outputs) // outputs)
-        return min(len(x) - table.validation, wanted)
+        return min(len(x) - validation, wanted)
 
     def sized(degree: int, functions: int, modes: int, rows: float | int) -> Size | None:
         """So many functions an input, and of so many modes those for whose unknowns there are enough rows."""
-        numbers = (len(x) - table.validation) * outputs
+        numbers = (len(x) - validation) * outputs
         try:
             one = choose_size(x, outputs, 1, functions - degree, degree)
         except ValueError:
@@ -288,13 +205,12 @@ def select(
         if finer is not None:
             attempt(chosen.link, finer, FINE_FUNCTIONS)
     trial, size, pilot = best
-    _, _, shift, scale = table.scaled(trial.link)
     cost = len(x) * outputs * float(size.unknowns(outputs)) ** 2 * 2 * 40
     members = 1 if trial.error < CLEAN else int(np.clip(ENSEMBLE_WORK / cost, 1, MOST_MEMBERS))
-    pilot = table.fit(trial.link, pilot.model, pilot_rows(size), pilot.evidence)
-    fits = [table.fit(trial.link, pilot.model, None, pilot.evidence)]
-    fits += [table.fit(trial.link, start(size, member), None) for member in range(1, members)]
-    return Selected(trial.link, shift, scale, fits, trials, size, seed, tables)
+    pilot = samples.fit(trial.link, pilot.model, pilot_rows(size), pilot.evidence)
+    fits = [samples.fit(trial.link, pilot.model, evidence=pilot.evidence)]
+    fits += [samples.fit(trial.link, start(size, member)) for member in range(1, members)]
+    return Selected(trial.link, samples, fits, trials, size)
 
 
 def printed(trials: Sequence[Trial]) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ..models import AbstractSeparable
+from ..models.products import exclusive_products, product
 
 
 class Stacked(eqx.Module):
@@ -29,22 +30,19 @@ class Stacked(eqx.Module):
 
     def values(self, B: Float[Array, "S D n"]) -> Float[Array, "S O"]:
         """Values of a batch from its basis functions."""
-        features = jnp.einsum("sdj,dmj->dsm", B, self.factors)
-        modes = features[0]
-        for feature in features[1:]:
-            modes = modes * feature
-        return self._superpose(B, modes)
+        return self._superpose(B, product(jnp.einsum("sdj,dmj->dsm", B, self.factors)))
 
     def rows(self, B: Float[Array, "S D n"]) -> tuple[Float[Array, "S O"], Float[Array, "SO P"]]:
         """Values of a batch and their derivatives with respect to all parameters, in the order of the fields, one row for each sample and output."""
         S = B.shape[0]
         O = self.outputs
         features = jnp.einsum("sdj,dmj->dsm", B, self.factors)
-        others, modes = _exclusive(list(features))
+        others, modes = exclusive_products(features), product(features)
         weights = jnp.ones((1, modes.shape[1]), B.dtype) if self.mixing is None else self.mixing
-        exclusive = jnp.stack(others, axis=1)
         identity = jnp.eye(O, dtype=B.dtype)
-        parts = [weights[None, :, None, :, None] * exclusive[:, None, :, :, None] * B[:, None, :, None, :]]
+        parts = [
+            weights[None, :, None, :, None] * jnp.swapaxes(others, 0, 1)[:, None, :, :, None] * B[:, None, :, None, :]
+        ]
         if self.mixing is not None:
             parts.append(identity[None, :, :, None] * modes[:, None, None, :])
         if self.additive is not None:
@@ -118,6 +116,10 @@ class Layout(eqx.Module):
             places.append(self.after_mixing + ((d * self.O + np.arange(self.O)) * self.n)[:, None] + j)
         return np.concatenate(places).ravel()
 
+    def windowed(self, widths: list[int]) -> int:
+        """How many columns one sample meets, if so many functions of each dimension live at a point."""
+        return sum(widths) * (self.M + (self.O if self.additive else 0)) + len(self.rest())
+
     def rest(self) -> Int[np.ndarray, " r"]:
         """Positions of the parameters that belong to no dimension: mixing and constant."""
         return np.concatenate(
@@ -145,14 +147,3 @@ def unstack(stacked: Stacked, model: AbstractSeparable) -> AbstractSeparable:
     parts = (cut(stacked.factors, model.factors), stacked.mixing, additive, stacked.constant)
     where = lambda model: (model.factors, model.mixing, model.additive, model.constant)
     return eqx.tree_at(where, model, parts, is_leaf=lambda leaf: leaf is None)
-
-
-def _exclusive(features: list[Float[Array, "S M"]]) -> tuple[list[Float[Array, "S M"]], Float[Array, "S M"]]:
-    """For each dimension the product of all the others, by prefix and suffix products, and the product of all."""
-    ones = jnp.ones_like(features[0])
-    before, after = [ones], [ones]
-    for feature in features[:-1]:
-        before.append(before[-1] * feature)
-    for feature in features[:0:-1]:
-        after.append(after[-1] * feature)
-    return [b * a for b, a in zip(before, after[::-1], strict=True)], before[-1] * features[-1]

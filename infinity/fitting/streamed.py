@@ -14,20 +14,26 @@ from .checks import check_unknowns
 from .fitted import unit_box
 from .generic import residuals_of
 from .links import LINKS
+from .samples import Samples, Scaled
 from .selection import Trial, combined, described, select
-from .uncertainty import parameter_variance
+from .uncertainty import deviation, parameter_variance
 
 _CERTIFIED_ROWS = 64
 
 
 class Table(NamedTuple):
-    """Checked inputs `(N, D)`, targets `(N, O)` and weights `(N,)`, the rows to fit and to judge by, the names of the columns, the dtype to work in."""
+    """A checked table.
+
+    **Fields:** inputs `(N, D)`, targets `(N, O)` and weights `(N,)`; the distinct rows to fit and to judge by; how many rows were copies of others; the
+    names of the columns; the dtype to work in.
+    """
 
     x: np.ndarray
     y: np.ndarray
     weights: np.ndarray
     train: np.ndarray
     heldout: np.ndarray
+    copies: int
     names: tuple[str, ...]
     targets: tuple[str, ...]
     dtype: Any
@@ -37,7 +43,7 @@ class Solution(NamedTuple):
     """A solved model in the units it was solved in, and how to get from there to physical ones.
 
     **Fields:** `model`, from all rows, and `judged`, without the held-out ones; the box, whether the model lives on the unit box, `shift`, `scale` and
-    `link` of the targets; how the solve ended; `noise` `(O,)` in units of `scale`; the covariance of the parameters; the `scores` `(n, O)` of the held-out
+    `link` of the targets; how the solve ended; `noise` `(O,)` in units of the targets; the covariance of the parameters; the `scores` `(n, O)` of the held-out
     rows for intervals; the certificate, counts, history, the trials of the selection, and what was chosen.
     """
 
@@ -82,7 +88,6 @@ def solve_streamed(
 
     **Arguments:** the table; a model or nothing; modes, elements and degree or nothing; a link or nothing; the seed; the tolerance of the fits; a callback.
     """
-    scaled = model is None
     if model is None:
         lower, upper = table.x.min(axis=0), table.x.max(axis=0)
         points = unit_box(table.x, lower, upper)
@@ -90,29 +95,24 @@ def solve_streamed(
         lower, upper = np.asarray(model.domain).T
         points = table.x
         check_unknowns(model.unknowns, len(table.train) * table.y.shape[1])
-    # A copy of a row is no second measurement: it would make the noise look small and the validation easy.
-    train = _without_copies(table, table.train)
-    selected = select(
-        points[train],
-        table.y[train],
-        table.weights[train],
-        given=model,
-        size=size,
-        link=link,
-        seed=seed,
-        tolerance=tolerance,
+    samples = Samples(
+        points[table.train],
+        table.y[table.train],
+        table.weights[table.train],
         dtype=table.dtype,
+        tolerance=tolerance,
         progress=progress,
-        capacity=len(points),
-    )
-    fits = selected.fits
+        capacity=len(table.train) + len(table.heldout),
+    ).shuffled(seed)
+    selected = select(samples, given=model, size=size, link=link, seed=seed)
+    fits, scaled = selected.fits, samples.scaled(selected.link)
     judged, covariance = combined(fits)
-    noise = np.sqrt(np.mean([float(fit.evidence.variance) for fit in fits]))
+    noise = scaled.noise * np.sqrt(np.mean([float(fit.evidence.variance) for fit in fits]))
     scores, final = None, fits
     if len(table.heldout):
-        scores = _scores(table, points, judged, covariance, noise, selected)
-        every = _without_copies(table, np.arange(len(points)))
-        final = selected.refit(points[every], table.y[every], table.weights[every])
+        scores = _scores(table, points, judged, covariance, noise, selected.link, scaled)
+        every = np.union1d(table.train, table.heldout)
+        final = selected.refit(points[every], table.y[every], table.weights[every], seed)
     whole, covariance = combined(final) if final is not fits else (judged, covariance)
     counts = {key: sum(fit.counts[key] for fit in final) for key in final[0].counts}
     iterations = counts["iterations"] // len(final)
@@ -123,11 +123,10 @@ def solve_streamed(
         else f"The loss still fell by more than {tolerance:g} a step after {len(fits[0].history)} iterations."
     )
     params, static = eqx.partition(fits[0].model, eqx.is_inexact_array)
-    few = train[:_CERTIFIED_ROWS]
-    forward = LINKS[selected.link].forward
-    sample = (points[few], (forward(table.y[few]) - selected.shift) / selected.scale, table.weights[few])
+    few = slice(_CERTIFIED_ROWS)
+    sample = (samples.x[few], scaled.z[few], samples.weights[few])
     certificate = certify(residuals_of(static), params, tuple(jnp.asarray(a, table.dtype) for a in sample))
-    options = {"link": selected.link, "members": len(fits), "copies": len(table.train) - len(train)}
+    options = {"link": selected.link, "members": len(fits), "copies": table.copies}
     if selected.size is not None:
         options = {**described(selected.size), **options}
     return Solution(
@@ -135,14 +134,14 @@ def solve_streamed(
         judged=judged,
         lower=lower,
         upper=upper,
-        scaled=scaled,
-        shift=selected.shift,
-        scale=selected.scale,
+        scaled=model is None,
+        shift=scaled.shift,
+        scale=scaled.scale,
         link=selected.link,
         converged=converged,
         sentence=sentence,
         stationarity=max(fit.stationarity for fit in fits),
-        noise=np.full(table.y.shape[1], noise),
+        noise=noise,
         covariance=None if covariance is None else jnp.asarray(covariance),
         scores=scores,
         certificate=certificate,
@@ -156,16 +155,18 @@ def solve_streamed(
     )
 
 
-def _without_copies(table: Table, rows: np.ndarray) -> np.ndarray:
-    """The rows, those left out that repeat an earlier one in every input and target."""
-    _, first = np.unique(np.hstack([table.x[rows], table.y[rows]]), axis=0, return_index=True)
-    return rows[np.sort(first)]
-
-
-def _scores(table: Table, points, judged, covariance, noise, selected) -> np.ndarray:
-    """How far the held-out rows are off, in standard deviations of their prediction, `(n, O)`."""
+def _scores(
+    table: Table,
+    points: np.ndarray,
+    judged: AbstractSeparable,
+    covariance: np.ndarray | None,
+    noise: np.ndarray,
+    link: str,
+    scaled: Scaled,
+) -> np.ndarray:
+    """How far the held-out rows are off in what the link describes, in standard deviations of their prediction, `(n, O)`."""
     rows = table.heldout
-    u = evaluate(judged, points[rows])
-    z = (LINKS[selected.link].forward(table.y[rows]) - selected.shift) / selected.scale
-    variance = noise**2 + (0.0 if covariance is None else parameter_variance(judged, points[rows], covariance))
-    return np.abs(z - u) / np.sqrt(variance)
+    u = scaled.shift + scaled.scale * evaluate(judged, points[rows])
+    variance = 0.0 if covariance is None else parameter_variance(judged, points[rows], covariance)
+    std = deviation(link, u, variance * scaled.scale**2, noise)
+    return np.abs(LINKS[link].forward(table.y[rows]) - u) / std

@@ -1,6 +1,6 @@
 r"""How far predictions may be off: the variance from the parameters, and intervals calibrated on held-out rows.
 
-    var u(x) = J(x) V J(x)^T + sigma^2,    interval = g(u(x) +- q std u(x))
+    var u(x) = J(x) V J(x)^T + (sigma / g'(u))^2,    interval = g(u(x) +- q std u(x))
 
 `q` is the empirical quantile of `|u_i - u(x_i)| / std u(x_i)` over n held-out rows, its `ceil((n + 1) level)`-th smallest value: split conformal
 prediction with normalised scores (Lei et al., J. Am. Stat. Assoc. 113, 2018), which covers what it says whether noise or the model's own error dominates.
@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 from ..basis import AbstractBasis
 from ..models import AbstractSeparable
 from ..models.separable import design
+from .links import LINKS
 from .stacked import Layout, Stacked, stack
 
 _BATCH = 512
@@ -44,6 +45,15 @@ def _variances(stacked: Stacked, bases: tuple[AbstractBasis, ...], x: Float[Arra
     _, J = stacked.rows(jax.vmap(lambda x: design(bases, x))(x))
     J = J[:, kept]
     return jnp.sum((J @ V) * J, axis=1).reshape(x.shape[0], -1)
+
+
+def deviation(link: str, u: np.ndarray, variance: np.ndarray | float, noise: np.ndarray) -> Float[np.ndarray, "N O"]:
+    """The standard deviation of a new measurement in what the link describes: `sqrt(var u + (sigma / g'(u))^2)`.
+
+    **Arguments:** the link; values of the model `(N, O)`; their variance from the parameters; the noise of the targets `(O,)`.
+    """
+    slope = LINKS[link].slope(np.asarray(LINKS[link].inverse(u)))
+    return np.sqrt(variance + (noise / slope) ** 2)
 
 
 def conformal_quantile(scores: Float[np.ndarray, " n"], level: float) -> float:

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ..basis import AbstractBasis
-from .products import exclusive_products, product
+from .products import product
 
 
 class AbstractSeparable(eqx.Module):
@@ -90,34 +90,6 @@ class AbstractSeparable(eqx.Module):
     def curve(self, dimension: int, t: Float[Array, ""]) -> Float[Array, " M"]:
         """The factors of one dimension at the coordinate `t`, shape `(M,)`."""
         return _window(self.factors[dimension], *self.bases[dimension].local(t))
-
-    def sensitivities(self, x: Float[Array, " D"]) -> "AbstractSeparable":
-        """The derivative of the value with respect to every parameter, in closed form.
-
-        **Arguments:** a point `x` of shape `(D,)`.
-
-        **Returns:** the model with each array replaced by one of shape `(O, *shape)`: a row of the design matrix of every block at once. This is
-        what the streaming solve is built from; it agrees with `jax.jacobian` of the model.
-        """
-        local = local_values(self.bases, x)
-        features = self._windows(self.factors, local)
-        others = exclusive_products(features)
-        O = self.outputs
-        weights = jnp.ones((1, self.modes), features.dtype) if self.mixing is None else self.mixing
-        spread = {}
-        for at in local:
-            size = self.factors[at.members[0]].shape[1]
-            rows = jax.vmap(lambda first, values, size=size: _spread(size, first, values))(at.first, at.values)
-            spread.update(zip(at.members, rows, strict=True))
-        factors = tuple((weights * others[d])[:, :, None] * spread[d] for d in range(self.dimensions))
-        identity = jnp.eye(O, dtype=features.dtype)
-        mixing = None if self.mixing is None else identity[:, :, None] * product(features)
-        additive = (
-            None if self.additive is None else tuple(identity[:, :, None] * spread[d] for d in range(self.dimensions))
-        )
-        constant = None if self.constant is None else identity
-        where = lambda model: (model.factors, model.mixing, model.additive, model.constant)
-        return eqx.tree_at(where, self, (factors, mixing, additive, constant), is_leaf=lambda leaf: leaf is None)
 
 
 class Local(NamedTuple):

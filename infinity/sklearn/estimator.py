@@ -1,9 +1,4 @@
-r"""What the estimators share: checked arguments, the fit of a table, points for a compiled program, pickling.
-
-    fit: (X, y, w) -> Table -> Result,    evaluate: X -> columns that vary -> rows filled up to one of few numbers -> values
-
-Both compute in 64 bits.
-"""
+"""What the estimators share: checked arguments, the fit of a table in 64 bits, pickling: `fit: (X, y, w) -> Table -> Result`."""
 
 import abc
 import dataclasses
@@ -16,18 +11,14 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
-from ..fitting import Fitted, OutsideWarning, Result
+from ..fitting import Fitted, Result
 from ..fitting.fitted import Outside
 from ..fitting.result import metrics_of
-from ..shapes import rounded_up
 from .precision import double_precision, to_jax, to_numpy
 from .solve import SmallTableWarning, solve
 from .table import checked_weights, prepare
 
 __all__ = ["AbstractKHRONOSEstimator", "SmallTableWarning"]
-
-# Fewer rows than this are filled up to it, so that few programs are compiled.
-_FEWEST_ROWS = 128
 
 
 class AbstractKHRONOSEstimator(BaseEstimator, abc.ABC):
@@ -77,24 +68,17 @@ class AbstractKHRONOSEstimator(BaseEstimator, abc.ABC):
                 targets=["y"] if count == 1 else [f"y{o}" for o in range(count)],
                 scalar=y.ndim == 1,
             )
-            prediction, _ = _evaluate(result, X[:, table.columns])
+            prediction = result.model._quiet().predict(X[:, table.columns])
         if not result.success:
             warnings.warn(result.message, ConvergenceWarning, stacklevel=3)
         self.columns_ = table.columns
         self.result_: Result = dataclasses.replace(
-            result, metrics={"train": metrics_of(targets, prediction), "heldout": None}
+            result, metrics={"train": metrics_of(targets, np.asarray(prediction)), "heldout": None}
         )
 
-    def _values(self, model: Fitted, X: Any, return_std: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
-        """Values of a model at the rows of `X`, and their standard deviations if asked for."""
-        X = np.asarray(validate_data(self, X, reset=False, dtype=np.float64))[:, self.columns_]
-        with double_precision():
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always", OutsideWarning)
-                model.checked(X)
-            for warning in caught:
-                warnings.warn(warning.message, stacklevel=3)
-            return _evaluate(dataclasses.replace(self.result_, model=model), X, return_std)
+    def _rows(self, X: Any) -> np.ndarray:
+        """The inputs that the model has, checked as scikit-learn does."""
+        return np.asarray(validate_data(self, X, reset=False, dtype=np.float64))[:, self.columns_]
 
     def _seed(self) -> int:
         given = self.random_state
@@ -122,40 +106,3 @@ class AbstractKHRONOSEstimator(BaseEstimator, abc.ABC):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__({**state, "result_": to_jax(state["result_"])} if "result_" in state else state)
-
-
-def _evaluate(result: Result, x: np.ndarray, return_std: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
-    """Values, and standard deviations, of the model of a result.
-
-    The box and the units are applied outside the compiled program and the rows are filled up to one of few numbers, so that models of equal shape share it.
-    """
-    lower, upper, shift, scale = (
-        np.asarray(row) for row in (result.model.lower, result.model.upper, result.model.shift, result.model.scale)
-    )
-    scalar = result.model.scalar
-    shift, scale = (shift[0], scale[0]) if scalar else (shift, scale)
-    model = _on_unit_box(result.model)
-    rows = rounded_up(max(len(x), _FEWEST_ROWS))
-    filled = (np.concatenate([x, np.repeat(x[-1:], rows - len(x), axis=0)]) - lower) / (upper - lower)
-    if not return_std:
-        return shift + scale * np.asarray(model.predict(filled))[: len(x)], None
-    unit = dataclasses.replace(result, model=model, noise=result.noise / scale)
-    mean, deviation = unit.predict(filled, return_std=True)
-    return shift + scale * np.asarray(mean)[: len(x)], scale * np.asarray(deviation)[: len(x)]
-
-
-def _on_unit_box(model: Fitted) -> Fitted:
-    """The model without box, units, names and those policies that look at all rows."""
-    D, O = len(model.lower), len(model.shift)
-    return Fitted(
-        inner=model.inner,
-        lower=(0.0,) * D,
-        upper=(1.0,) * D,
-        scaled=True,
-        shift=(0.0,) * O,
-        scale=(1.0,) * O,
-        names=tuple(f"x{d}" for d in range(D)),
-        targets=tuple(f"y{o}" for o in range(O)),
-        outside="linear" if model.outside in ("error", "warn") else model.outside,
-        scalar=model.scalar,
-    )

@@ -18,7 +18,12 @@ from ..fitting import Fitted
 from ..models import AbstractSeparable
 from ..models.products import product
 from ..models.separable import local_values
+from ..shapes import rounded_up
 from .estimator import AbstractKHRONOSEstimator
+from .precision import double_precision
+
+# Fewer rows than this are filled up to it.
+_FEWEST_ROWS = 128
 
 
 class Terms(eqx.Module):
@@ -101,7 +106,9 @@ class SeparableFeatures(TransformerMixin, AbstractKHRONOSEstimator):
         **Raises:** `ValueError` as `KHRONOSRegressor.predict`.
         """
         check_is_fitted(self)
-        return self._values(self._terms(), X)[0]
+        rows = self._rows(X)
+        with double_precision():
+            return self._terms(rows)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """The names of the features: `additive_` with the input (and before it the target, if there are several), then `mode` with a number.
@@ -135,15 +142,28 @@ class SeparableFeatures(TransformerMixin, AbstractKHRONOSEstimator):
         curves = [prefix + inputs[d] for prefix in prefixes for d in self.columns_] if self.additive else []
         return curves + [f"mode{m}" for m in range(model.modes)]
 
-    def _terms(self) -> Fitted:
-        """The terms as a model on the box of the data, with its policy outside."""
+    def _terms(self, rows: np.ndarray) -> np.ndarray:
+        """The terms at many rows: within the box those of the model, outside as its policy says."""
         model = self.model_
+        rows = np.asarray(model.checked(rows))  # warns or refuses
+        D = len(model.names)
         names = self._names([f"x{d}" for d in range(self.n_features_in_)])
-        zeros, ones = (0.0,) * len(names), (1.0,) * len(names)
-        terms = Terms(model.inner, bool(self.additive))
-        return Fitted(
-            terms, model.lower, model.upper, True, zeros, ones, model.names, tuple(names), model.outside, scalar=False
+        # The box is applied here and the rows are filled up to one of few numbers, so that models of one shape share a compiled program.
+        terms = Fitted(
+            inner=Terms(model.inner, bool(self.additive)),
+            lower=(0.0,) * D,
+            upper=(1.0,) * D,
+            scaled=True,
+            shift=(0.0,) * len(names),
+            scale=(1.0,) * len(names),
+            names=tuple(f"x{d}" for d in range(D)),
+            targets=tuple(f"term{k}" for k in range(len(names))),
+            outside="linear" if model.outside in ("error", "warn") else model.outside,
+            scalar=False,
         )
+        lower, upper = np.asarray(model.lower), np.asarray(model.upper)
+        filled = np.resize(rows, (rounded_up(max(len(rows), _FEWEST_ROWS)), D))
+        return np.asarray(terms.predict((filled - lower) / (upper - lower)))[: len(rows)]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

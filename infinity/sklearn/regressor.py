@@ -7,10 +7,12 @@ The sum of a constant, a curve in each input and products of curves, fitted by d
 
 from typing import Any
 
+import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .estimator import AbstractKHRONOSEstimator
+from .precision import double_precision
 
 
 class KHRONOSRegressor(RegressorMixin, AbstractKHRONOSEstimator):
@@ -94,8 +96,10 @@ class KHRONOSRegressor(RegressorMixin, AbstractKHRONOSEstimator):
         **Raises:** `ValueError` for a wrong shape, numbers that are not finite and, with `outside="error"`, points outside the box.
         """
         check_is_fitted(self)
-        values, deviations = self._values(self.model_, X, return_std)
-        return (values, deviations) if return_std else values
+        rows = self._rows(X)
+        with double_precision():
+            found = self.result_.predict(rows, return_std)
+        return tuple(np.asarray(part) for part in found) if return_std else np.asarray(found)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from ..fitting.samples import distinct_rows
+
 
 class Table(NamedTuple):
     """**Fields:** the rows `t`, `z` and `weights`; which input `columns` are kept, and whether they vary; which targets vary; the scaling."""
@@ -59,7 +61,9 @@ def checked_weights(sample_weight: Any, rows: int) -> Float[np.ndarray, " N"]:
 def prepare(x: Float[np.ndarray, "N D"], y: Float[np.ndarray, "N O"], weights: Float[np.ndarray, " N"]) -> Table:
     """Merge, sort and scale a table; constant inputs are left out, and if there are no others the first stays, on a box around it."""
     kept = weights > 0
-    x, y, weights = merged(x[kept], y[kept], weights[kept])
+    x, y, weights = x[kept] + 0.0, y[kept] + 0.0, weights[kept]
+    first, weights = distinct_rows(x, y, weights)
+    x, y = x[first], y[first]
     varies = (x != x[0]).any(axis=0)
     any_input = bool(varies.any())
     columns = np.flatnonzero(varies) if any_input else np.array([0])
@@ -84,20 +88,3 @@ def prepare(x: Float[np.ndarray, "N D"], y: Float[np.ndarray, "N O"], weights: F
         shift,
         scale,
     )
-
-
-def merged(x: Float[np.ndarray, "N D"], y: Float[np.ndarray, "N O"], weights: Float[np.ndarray, " N"]):
-    """Sorted distinct rows of a table and their weights.
-
-    >>> import numpy as np
-    >>> from infinity.sklearn.table import merged
-    >>> x, y, w = merged(np.array([[2.0], [1.0], [2.0]]), np.array([[5.0], [4.0], [5.0]]), np.array([1.0, 1.0, 3.0]))
-    >>> x.ravel(), y.ravel(), w
-    (array([1., 2.]), array([4., 5.]), array([1., 4.]))
-    """
-    rows = np.hstack([x, y]) + 0.0  # no negative zeros, which compare as equal and sort as they come
-    order = np.lexsort(rows.T[::-1])
-    rows = rows[order]
-    new = np.concatenate([[True], (rows[1:] != rows[:-1]).any(axis=1)])
-    starts = np.flatnonzero(new)
-    return rows[starts, : x.shape[1]], rows[starts, x.shape[1] :], np.add.reduceat(weights[order], starts)

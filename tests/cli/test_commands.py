@@ -169,6 +169,7 @@ def test_an_interrupted_fit_leaves_nothing(infinity, fitted, tmp_path, monkeypat
 
 
 SLOW = """
+import signal
 import time
 import infinity.io.table as table
 from infinity.cli import main
@@ -176,9 +177,10 @@ from infinity.cli import main
 class Slow:
     def writer(self, *arguments, **options):
         print("writing", flush=True)
-        time.sleep(60)
+        time.sleep(90)
 
 table.csv = Slow()
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a background process would ignore
 main(["predict", "model.inf", "data.csv"])
 """
 
@@ -188,13 +190,13 @@ def test_a_killed_process_leaves_nothing(fitted, tmp_path, kind):
     (tmp_path / "slow.py").write_text(SLOW)
     shutil.copy(fitted / "data.csv", tmp_path)
     shutil.copy(fitted / "run" / "model.inf", tmp_path)
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "slow.py"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "writing\n"
-    process.send_signal(kind)
-    _, errors = process.communicate(timeout=60)
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "writing\n"
+        process.send_signal(kind)
+        _, errors = process.communicate(timeout=120)
     assert process.returncode == 130
     assert errors.splitlines() == ["interrupted; no half-written file is left"]
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["data.csv", "model.inf", "slow.py"]

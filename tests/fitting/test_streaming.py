@@ -10,7 +10,7 @@ from jax.flatten_util import ravel_pytree
 import infinity as inf
 from infinity.descent.evidence import Evidence, covariance, damped_step, update
 from infinity.descent.streaming import accumulate, accumulate_gradient, accumulate_loss, chunked
-from infinity.descent.windows import accumulate_windows, tiled, work
+from infinity.descent.windows import accumulate_windows, tiled
 from infinity.fitting import direct
 from infinity.fitting.direct import Data, _groups, fit_separable
 from infinity.fitting.roughness import roughness_penalty
@@ -105,7 +105,8 @@ def test_windowed_sum_is_the_dense_one(outputs, dtype):
     groups = _groups(model, Layout.of(stack(model)), x)
     covered = np.concatenate([np.unique(group.columns) for group in groups])
     assert len(covered) == len(set(covered))
-    assert work(groups, theta.size) < 0.3
+    met = Layout.of(stack(model)).windowed([basis.degree + 1 for basis in model.bases])
+    assert met == sum(group.columns.shape[1] for group in groups) < 0.3 * theta.size
 
     def take(samples, counted):
         chunk = jax.tree.map(lambda a: a[samples], data)

@@ -64,17 +64,6 @@ def test_value_is_the_formula(outputs, blocks, dtype):
     )
 
 
-@pytest.mark.parametrize("outputs", [1, 2, "scalar"])
-def test_sensitivities_are_the_jacobian(outputs):
-    model = build(outputs=outputs)
-    x = points(model, 1)[0]
-    flat = lambda m: [leaf.reshape(model.outputs, -1) for leaf in jax.tree.leaves(eqx.filter(m, eqx.is_inexact_array))]
-    params, static = eqx.partition(model, eqx.is_inexact_array)
-    jacobian = jax.jacobian(lambda p: jnp.atleast_1d(eqx.combine(p, static)(x)))(params)
-    for closed, automatic in zip(flat(model.sensitivities(x)), flat(jacobian), strict=True):
-        np.testing.assert_allclose(closed, automatic, rtol=1e-12, atol=1e-13)
-
-
 def test_products_survive_zeros():
     features = jnp.array([[2.0, 0.0], [0.0, 0.0], [5.0, -3.0]])
     np.testing.assert_array_equal(product(features), [0.0, 0.0])

@@ -1,0 +1,122 @@
+r"""The rows of a table as the direct fit sees them: distinct, in random order, the targets scaled to what the model describes.
+
+    z = (h(y) - shift) / scale,    h the link;    w = weights mean_o (h'(y_o) / s_o)^-2,    s_o the root mean square of 1 / h'(y_o)
+
+To first order an error of `h(y)` is one of `y` times `h'(y)`, so these weights make the fit one of the targets themselves, each in units of its own size.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+
+from ..descent.evidence import Evidence
+from ..models import AbstractSeparable
+from .direct import DirectFit, fit_separable
+from .links import LINKS
+
+
+class Scaled(NamedTuple):
+    """Scaled targets.
+
+    **Fields:** `z` `(N, O)`, of about zero mean and unit variance; their `weights` `(N,)`; `shift` and `scale` `(O,)`; `noise` `(O,)`, what turns the noise
+    of `z` into that of `y`.
+    """
+
+    z: Float[np.ndarray, "N O"]
+    weights: Float[np.ndarray, " N"]
+    shift: Float[np.ndarray, " O"]
+    scale: Float[np.ndarray, " O"]
+    noise: Float[np.ndarray, " O"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Samples:
+    """Rows in random order and how to fit them.
+
+    **Fields:** inputs `(N, D)`, targets `(N, O)`, weights `(N,)`; the dtype to work in; the tolerance of the fits; a callback; the rows of the largest table
+    that is to share compiled programs; shift and scale of an earlier fit, or nothing.
+    """
+
+    x: Float[np.ndarray, "N D"]
+    y: Float[np.ndarray, "N O"]
+    weights: Float[np.ndarray, " N"]
+    dtype: Any
+    tolerance: float
+    progress: Callable[[dict[str, Any]], None] | None
+    capacity: int
+    units: tuple[np.ndarray, np.ndarray] | None = None
+
+    def shuffled(self, seed: int) -> "Samples":
+        """The same rows in random order."""
+        order = np.random.default_rng(seed).permutation(len(self.x))
+        return dataclasses.replace(self, x=self.x[order], y=self.y[order], weights=self.weights[order])
+
+    def scaled(self, link: str) -> Scaled:
+        """What a link makes of the targets."""
+        forward, _, slope = LINKS[link]
+        z, slopes = forward(self.y), slope(self.y)
+        shift, scale = (z.mean(axis=0), z.std(axis=0)) if self.units is None else self.units
+        scale = np.where(scale > 0, scale, 1.0)
+        size = np.sqrt(np.mean(slopes**2, axis=0))
+        w = self.weights * np.mean((slopes / size) ** 2, axis=1)
+        share = self.weights.sum() / w.sum()
+        return Scaled((z - shift) / scale, w * share, shift, scale, scale * size / np.sqrt(share))
+
+    def fit(
+        self,
+        link: str,
+        start: AbstractSeparable,
+        rows: int | None = None,
+        evidence: Evidence | None = None,
+        most_iterations: int | None = None,
+    ) -> DirectFit:
+        """Fit a start to the first rows, or to all; the other arguments as for `fit_separable`."""
+        scaled = self.scaled(link)
+        x, z, w = (jnp.asarray(a, self.dtype) for a in (self.x, scaled.z, scaled.weights))
+        return fit_separable(
+            start,
+            x,
+            z,
+            w,
+            tolerance=self.tolerance,
+            progress=self.progress,
+            rows=rows,
+            evidence=evidence,
+            capacity=self.capacity,
+            most_iterations=most_iterations,
+        )
+
+    def error(self, link: str, found: DirectFit, count: int) -> float:
+        """Error of a fit on the last rows, in units of the target's spread."""
+        scaled = self.scaled(link)
+        with np.errstate(over="ignore", invalid="ignore"):
+            prediction = np.asarray(LINKS[link].inverse(scaled.shift + scaled.scale * found.values[-count:]))
+            value = np.sqrt(np.mean(((prediction - self.y[-count:]) / self.y.std(axis=0)) ** 2))
+        return float(value) if np.isfinite(value) else np.inf
+
+
+def distinct_rows(
+    x: Float[np.ndarray, "N D"], y: Float[np.ndarray, "N O"], weights: Float[np.ndarray, " N"]
+) -> tuple[Int[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """Rows that differ in some input or target, and their weights.
+
+    A copy of a row would make a validation easy that should be hard; as a weight counts measurements, copies are one row with the sum of their weights.
+
+    **Returns:** the index of the first of each kind, `(n,)`, in the order of the sorted rows, and the sums of the weights.
+
+    >>> import numpy as np
+    >>> from infinity.fitting.samples import distinct_rows
+    >>> first, weights = distinct_rows(np.array([[2.0], [1.0], [2.0]]), np.array([[5.0], [4.0], [5.0]]), np.array([1.0, 1.0, 3.0]))
+    >>> first.tolist(), weights.tolist()
+    ([1, 0], [1.0, 4.0])
+    """
+    rows = np.hstack([x, y]) + 0.0  # no negative zeros, which compare as equal and sort as they come
+    order = np.lexsort(rows.T[::-1])
+    rows = rows[order]
+    new = np.concatenate([[True], (rows[1:] != rows[:-1]).any(axis=1)])
+    starts = np.flatnonzero(new)
+    return order[starts], np.add.reduceat(weights[order], starts)
