@@ -1,6 +1,7 @@
 """What every test shares: double precision available, and one fixture that runs a test in both precisions."""
 
 import os
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -14,3 +15,16 @@ jax.config.update("jax_enable_x64", True)
 def dtype(request):
     """The two precisions that Infinity supports."""
     return jnp.dtype(request.param)
+
+
+# Linux grants a process 65,530 memory maps; every compiled program takes some, and XLA crashes without a word when none is left.
+MANY_MAPS = 20_000
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_programs():
+    """Forget compiled programs before one process holds too many."""
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > MANY_MAPS:
+        jax.clear_caches()
