@@ -160,6 +160,10 @@ def _fit(
         Link | None,
         typer.Option("--link", help="What the model describes: the target or its logarithm. [default: chosen]"),
     ] = None,
+    local: Annotated[
+        bool | None,
+        typer.Option(help="Add what the nearest measurements say, where that pays. [default: where it can]"),
+    ] = None,
     holdout: Annotated[
         float, typer.Option("--holdout", min=0.0, max=0.9, help="Part of the rows kept for testing.")
     ] = 0.1,
@@ -186,7 +190,7 @@ def _fit(
     table = read_table(data, [*chosen, *target])
     _prepare_jax(float32)
     options = FitOptions(
-        modes=modes, elements=elements, degree=degree, link=link.value if link else None, holdout=holdout, seed=seed, outside=outside.value,
+        modes=modes, elements=elements, degree=degree, link=link.value if link else None, local=local, holdout=holdout, seed=seed, outside=outside.value,
         precision="float32" if float32 else "float64", plots=plots,
     )  # fmt: skip
     source = Source(str(data), table.matrix(chosen), table.matrix(target), tuple(chosen), tuple(target))
@@ -203,12 +207,16 @@ def _predict(
     ignore_extra: Annotated[
         bool, typer.Option("--ignore-extra", help="Accept columns the model does not use.")
     ] = False,
+    intervals: Annotated[
+        bool, typer.Option("--intervals", help="Also write where a new measurement will lie, with probability --level.")
+    ] = False,
+    level: Annotated[float, typer.Option("--level", min=0.01, max=0.999, help="Of the intervals.")] = 0.9,
 ) -> None:
     """Predict the rows of a new table with a fitted model."""
     from .predict import predict
 
     _prepare_jax(False)
-    predict(run, data, out, ignore_extra)
+    predict(run, data, out, ignore_extra, level if intervals else None)
 
 
 @app.command("export")

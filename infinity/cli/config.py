@@ -57,6 +57,7 @@ class Model(_Section):
     elements: Count | None = None
     degree: Annotated[int, Field(ge=0)] | None = None
     link: Literal["identity", "log"] | None = None
+    local: bool | None = None
 
 
 class Fit(_Section):

@@ -63,7 +63,7 @@ def _judged(record: dict) -> dict:
 def _options(config: Config, single: bool) -> FitOptions:
     model, fit = config.model, config.fit
     return FitOptions(
-        modes=model.modes, elements=model.elements, degree=model.degree, link=model.link, holdout=fit.holdout, seed=fit.seed,
+        modes=model.modes, elements=model.elements, degree=model.degree, link=model.link, local=model.local, holdout=fit.holdout, seed=fit.seed,
         outside=fit.outside, precision="float32" if single else "float64", plots=config.output.plots,
     )  # fmt: skip
 

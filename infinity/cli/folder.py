@@ -1,4 +1,4 @@
-"""A run folder: `{model.inf, result.json, parity.png, factors.png, config.toml}`, put in place whole.
+"""A run folder: `{model.inf, predictor.inf, result.json, parity.png, factors.png, config.toml}`, put in place whole.
 
 An older run may be replaced; a folder that holds anything else never is.
 """
@@ -14,6 +14,7 @@ import numpy as np
 
 FORMAT = "infinity-run"
 FORMAT_VERSION = 1
+PREDICTOR = "predictor.inf"
 
 
 def check_replaceable(folder: str | os.PathLike[str]) -> None:

@@ -5,12 +5,14 @@ import sys
 import warnings
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 
-from ..fitting import Fitted, OutsideWarning
+from ..fitting import Fitted, OutsideWarning, Predictor
 from ..io import check_writable, column_names, load, read_table, write_table
 from ..io.table import known_suffix
 from .console import number
+from .folder import PREDICTOR
 
 _POLICIES = {
     "warn": "they are continued along straight lines and rest on no data",
@@ -20,7 +22,7 @@ _POLICIES = {
 }
 
 
-def predict(run: Path, data: Path, out: Path, ignore_extra: bool) -> None:
+def predict(run: Path, data: Path, out: Path, ignore_extra: bool, level: float | None) -> None:
     """Predict the rows of a table and write inputs and predictions.
 
     **Arguments:**
@@ -29,6 +31,7 @@ def predict(run: Path, data: Path, out: Path, ignore_extra: bool) -> None:
     - `data`: the table.
     - `out`: the table to write.
     - `ignore_extra`: accept columns that the model does not use.
+    - `level`: the probability of intervals to write, or nothing for none.
 
     **Raises:** `ValueError` or `OSError` for a file that cannot be used, columns that are missing or too many, or rows
     outside the model's range where its policy is `"error"`.
@@ -37,7 +40,13 @@ def predict(run: Path, data: Path, out: Path, ignore_extra: bool) -> None:
     if out.exists() and data.exists() and out.samefile(data):
         raise ValueError(f"--out {out} would replace the table itself; choose another name")
     check_writable(out)
-    fitted = _fitted(run)
+    predictor = _predictor(run)
+    fitted = predictor.model
+    if level is not None and predictor.scores is None:
+        raise ValueError(
+            f"{run} has no intervals: it holds a model alone, or one fitted without held-out rows; "
+            "give the folder of a run made with --holdout above 0"
+        )
     inputs = list(fitted.names)
     targets = list(fitted.targets)
     available = column_names(data)
@@ -47,10 +56,13 @@ def predict(run: Path, data: Path, out: Path, ignore_extra: bool) -> None:
     _report_outside(fitted, x)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", OutsideWarning)  # reported above, with what the policy does about it
-        prediction = np.asarray(fitted.predict(x), dtype=np.float64).reshape(len(x), len(targets))
+        prediction = np.asarray(predictor.predict(x), dtype=np.float64).reshape(len(x), len(targets))
+        ends = None if level is None else [np.asarray(end, float) for end in predictor.intervals(x, level)]
     columns = {name: table.columns[name] for name in table.names}
     for o, name in enumerate(targets):
         columns[f"{name}_predicted"] = np.ascontiguousarray(prediction[:, o])
+        for kind, end in zip(("lower", "upper"), ends or (), strict=False):
+            columns[f"{name}_{kind}"] = np.ascontiguousarray(end.reshape(prediction.shape)[:, o])
     write_table(out, columns)
     print(f"{len(x)} rows predicted, written to {out}")
     for o, name in enumerate(targets):
@@ -58,9 +70,13 @@ def predict(run: Path, data: Path, out: Path, ignore_extra: bool) -> None:
             _report_error(name, table.columns[name], prediction[:, o])
 
 
-def _fitted(run: Path) -> Fitted:
-    model = load(run)
-    if not isinstance(model, Fitted):
+def _predictor(run: Path) -> Predictor:
+    """The predictor of a run folder, or one that has a model file's model alone."""
+    whole = run / PREDICTOR
+    model = load(whole if whole.is_file() else run)
+    if isinstance(model, Fitted):
+        return Predictor(model, None, jnp.zeros(len(model.targets)), None, None)
+    if not isinstance(model, Predictor):
         raise ValueError(
             f"{run} holds a {type(model).__name__}, not a model fitted to a table; use it from Python: inf.load"
         )

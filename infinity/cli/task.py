@@ -11,7 +11,7 @@ import numpy as np
 
 from .certificate import summarise
 from .console import number, progress_line, r_squared, show_pairs, show_table
-from .folder import FORMAT, FORMAT_VERSION, plain
+from .folder import FORMAT, FORMAT_VERSION, PREDICTOR, plain
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +33,7 @@ class FitOptions:
     elements: int | None = None
     degree: int | None = None
     link: str | None = None
+    local: bool | None = None
     holdout: float = 0.1
     seed: int = 0
     outside: str = "warn"
@@ -71,7 +72,7 @@ def execute(
         result = fit(
             x, y if several else y[:, 0], names=list(source.inputs),
             target=list(source.targets) if several else source.targets[0],
-            modes=options.modes, elements=options.elements, degree=options.degree, link=options.link, outside=options.outside,
+            modes=options.modes, elements=options.elements, degree=options.degree, link=options.link, local=options.local, outside=options.outside,
             holdout=options.holdout, seed=options.seed, progress=progress,
         )  # fmt: skip
     record = _record(source, options, result)
@@ -84,6 +85,7 @@ def execute(
     with atomic_folder(folder) as partial:
         about = {key: record[key] for key in ("data", "metrics", "status", "message", "seed", "options")}
         save(result.model, partial / "model.inf", header=about)
+        save(result.predictor, partial / PREDICTOR, header=about)
         if options.plots:
             notes = _draw(partial, source, x, y, result)
         if config is not None:
@@ -159,7 +161,7 @@ def _draw(folder: Path, source: Source, x: np.ndarray, y: np.ndarray, result: An
 
 def _summarise(record: dict[str, Any], folder: Path, written: Sequence[str], notes: Sequence[str]) -> None:
     data, train, heldout = record["data"], record["metrics"]["train"], record["metrics"]["heldout"]
-    timings = record["timings"]
+    timings, alone = record["timings"], record["metrics"].get("separable")
     rows = f"{train['rows']} for fitting" + (f", {heldout['rows']} held out" if heldout else "")
     pairs = [
         ("data", f"{data['source']}: {data['rows']} rows ({rows})"),
@@ -167,6 +169,7 @@ def _summarise(record: dict[str, Any], folder: Path, written: Sequence[str], not
         ("target", ", ".join(data["targets"])),
         ("unknowns", str(record["unknowns"])),
         ("NRMSE", f"{number(train['nrmse'])} fitted" + (f", {number(heldout['nrmse'])} held out" if heldout else "")),
+        *([("separable", f"NRMSE {number(alone['nrmse'])} held out, without the local stage")] if alone else []),
         ("R2", f"{r_squared(train['r2'])} fitted" + (f", {r_squared(heldout['r2'])} held out" if heldout else "")),
         ("seconds", f"{timings['run']:.2f} solving, {timings['compile']:.2f} compiling"),
         ("status", f"{record['status']}: {record['message']}"),

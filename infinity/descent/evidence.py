@@ -8,6 +8,7 @@ r"""Quadratic penalties whose strengths are chosen by the evidence.
 """
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import jax.scipy.linalg as jsl
 from jaxtyping import Array, Float, Int
@@ -154,6 +155,32 @@ def update(
     freedom = jnp.maximum(samples - effective, 0.1 * samples)
     variance = jnp.maximum(2 * normal.loss / freedom, jnp.finfo(theta.dtype).eps ** 2)
     return Evidence(lam, variance), effective
+
+
+def affine_optimum(
+    normal: Normal, penalty: BlockPenalty, evidence: Evidence, samples: Float[Array, ""], updates: int = 30
+) -> tuple[Float[Array, " P"], Evidence]:
+    """Parameters and evidence of an affine model, from its normal equations at zero.
+
+    **Arguments:** the normal equations at zero parameters, the penalty, the evidence to begin with, the number of samples, how often the evidence is updated.
+    """
+    size = normal.gradient.shape[0]
+
+    def solve(evidence: Evidence) -> Float[Array, " P"]:
+        H = normal.gram + evidence.variance * penalty.matrix(evidence.lam, size)
+        scale = _root_diagonal(H)
+        ridge = 10 * jnp.finfo(H.dtype).eps * jnp.eye(size, dtype=H.dtype)
+        return -refined_solve(H / scale[:, None] / scale + ridge, normal.gradient / scale) / scale
+
+    def renew(_, evidence: Evidence) -> Evidence:
+        theta = solve(evidence)
+        pull = normal.gram @ theta
+        loss = normal.loss + jnp.vdot(normal.gradient, theta) + 0.5 * jnp.vdot(theta, pull)
+        here = Normal(normal.gram, normal.gradient + pull, jnp.maximum(loss, 0.0))
+        return update(here, penalty, evidence, theta, samples)[0]
+
+    evidence = jax.lax.fori_loop(0, updates, renew, evidence)
+    return solve(evidence), evidence
 
 
 def _root_diagonal(H: Float[Array, "P P"]) -> Float[Array, " P"]:

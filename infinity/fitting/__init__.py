@@ -3,6 +3,7 @@
 from .effects import MainEffect, derivative, main_effect
 from .fit import fit
 from .fitted import Fitted, OutsideWarning
+from .predictor import Predictor
 from .result import Result
 from .sampling import sample_next
 from .sensitivity import Sobol, sobol
@@ -11,6 +12,7 @@ __all__ = [
     "Fitted",
     "MainEffect",
     "OutsideWarning",
+    "Predictor",
     "Result",
     "Sobol",
     "derivative",

@@ -196,12 +196,14 @@ def _renewed(normal: Normal, problem: Problem, evidence: Evidence, theta: Float[
     return jax.tree.map(lambda new, old: jnp.where(sound, new, old), renewed, evidence), effective
 
 
-@eqx.filter_jit
-def _start(problem: Problem, stacked: Stacked, evidence: Evidence, damping: Float[Array, ""]) -> State:
-    normal = _linearise(problem, stacked)
-    objective = evidence.objective(problem.penalty, ravel_pytree(stacked)[0], normal.loss)
-    zero, one, none = jnp.zeros((), jnp.int32), jnp.ones_like(objective), jnp.full_like(objective, jnp.nan)
-    return State(stacked, normal, evidence, objective, damping, 2 * one, zero, zero, none, one)
+def _start(stacked: Stacked, evidence: Evidence, damping: Float[Array, ""]) -> State:
+    """The state before anything is known about the samples; the first step only solves one block, and linearises there."""
+    theta = ravel_pytree(stacked)[0]
+    P, dtype = theta.size, theta.dtype
+    normal = Normal(jnp.zeros((P, P), dtype), jnp.zeros((P,), dtype), jnp.zeros((), dtype))
+    number = lambda value: jnp.asarray(value, dtype)
+    zero = jnp.zeros((), jnp.int32)
+    return State(stacked, normal, evidence, number(jnp.inf), damping, number(2), zero, zero, number(jnp.nan), number(1))
 
 
 @eqx.filter_jit
@@ -209,15 +211,18 @@ def _advance(problem: Problem, state: State, iteration: Int[Array, ""]) -> State
     """One step, accepted or rejected."""
     penalty, evidence = problem.penalty, state.evidence
     theta, unravel = ravel_pytree(state.stacked)
+    begun = jnp.isfinite(state.objective)
     p, promised = damped_step(state.normal, penalty, evidence, theta, state.damping)
-    size = jnp.linalg.norm(p) / jnp.maximum(jnp.linalg.norm(theta), jnp.finfo(theta.dtype).tiny)
+    p = jnp.where(begun, p, 0.0)
+    length = jnp.linalg.norm(p) / jnp.maximum(jnp.linalg.norm(theta), jnp.finfo(theta.dtype).tiny)
+    size = jnp.where(begun, length, 1.0)
     trial = _solve_block(problem, unravel(theta + p), evidence, iteration % state.stacked.factors.shape[0])
     flat = ravel_pytree(trial)[0]
     residuals = lambda theta, chunk: _residuals(problem, unravel, theta, chunk)
     loss = accumulate_loss(residuals, flat, problem.data, problem.used)
     objective = evidence.objective(penalty, flat, loss)
     drop = state.objective - objective
-    gain = jnp.where(promised > 0, drop / promised, -1.0)
+    gain = jnp.where(begun, jnp.where(promised > 0, drop / promised, -1.0), 1.0)
 
     def accept() -> State:
         normal = _linearise(problem, trial)
@@ -229,6 +234,7 @@ def _advance(problem: Problem, state: State, iteration: Int[Array, ""]) -> State
         )
         # A promise kept by half is enough in a curved valley: smaller steps would follow it no better.
         shrink = jnp.where(gain > 0.5, 0.2, jnp.where(gain > 0.2, 0.5, 1.5))
+        shrink = jnp.where(begun, shrink, 1.0)
         calm = jnp.where(drop <= problem.tolerance * jnp.abs(objective), state.calm + 1, 0)
         value = renewed.objective(penalty, flat, normal.loss)
         damping = jnp.maximum(state.damping * shrink, 1e-13).astype(theta.dtype)
@@ -335,6 +341,8 @@ def fit_separable(
     bases, points = model.bases, x
     if N * layout.D * layout.n <= KEPT_NUMBERS:
         bases, points = None, _designs(model.bases, x)
+    if rows is not None:
+        weights = weights.at[rows:].set(0.0)  # a chunk may hold both
     size = CHUNK if max(N, capacity or 0) > CHUNK else SMALL_CHUNK
     (a, b), w, chunks = chunked((points, y), weights, size, capacity)
     data = Data(a, b, w)
@@ -392,12 +400,12 @@ def fit_separable(
     shaping = min(chunks, -(-GRAM_STAGE * P // (size * O)))
     if part < 0.7 * chunks and not warm and most_iterations is None:
         problem = stage(part, part)
-        state = _start(problem, stacked, evidence, damping)
+        state = _start(stacked, evidence, damping)
         state, _ = _run(problem, state, FIRST_ITERATIONS, reporter("part", float(problem.samples)))
         stacked, evidence, damping = state.stacked, state.evidence, jnp.clip(state.damping, 1e-6, 1e-2)
         iterations = LAST_ITERATIONS
     problem = stage(chunks, shaping if shaping < 0.7 * chunks else chunks)
-    state = _start(problem, stacked, evidence, damping)
+    state = _start(stacked, evidence, damping)
     state, converged = _run(problem, state, iterations, reporter("all", float(problem.samples)))
     return DirectFit(
         unstack(state.stacked, model),

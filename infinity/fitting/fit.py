@@ -14,6 +14,7 @@ from .checks import check_table, check_unknowns
 from .fitted import Fitted, Outside, unit_box
 from .generic import fit_generic
 from .links import check_link
+from .predictor import Predictor
 from .result import Result, metrics_of
 from .samples import distinct_rows
 from .selection import described, starting_model
@@ -35,6 +36,7 @@ def fit(
     elements: int | None = None,
     degree: int | None = None,
     link: str | None = None,
+    local: bool | None = None,
     outside: str = "warn",
     holdout: float | int = 0.1,
     tolerance: float | None = None,
@@ -57,6 +59,8 @@ def fit(
     - `weights`: `(N,)`, non-negative; a weight of two counts as two measurements, and so do two equal rows.
     - `modes`, `elements`, `degree`: of the `KHRONOS` that is made.
     - `link`: `"identity"`, or `"log"` for a positive target whose logarithm the model describes; selected if nothing is given, identity with a fixed size.
+    - `local`: whether to add a local stage, an additive law and a Gaussian process on the nearest measurements, where that makes the error on the validation
+      rows smaller; with nothing given it is tried for tables of up to 20,000 rows that the separable model does not explain to 0.2 %.
     - `outside`: what the model does outside the box of the data: `"error"`, `"warn"`, `"clamp"`, `"linear"` or `"nan"`.
     - `holdout`: share of the rows kept for judging the fit and calibrating intervals; 0 keeps none.
     - `tolerance`: relative change at which the iteration ends; by default 1e-2 of the loss for the streamed fit, whose steps are Newton-like, and 1e-8 else.
@@ -107,6 +111,7 @@ def fit(
             model,
             size,
             link=link,
+            local=local,
             seed=seed,
             tolerance=1e-2 if tolerance is None else tolerance,
             progress=progress,
@@ -131,24 +136,26 @@ def fit(
         scalar=np.ndim(y) == 1,
         link=solution.link,
     )
-    judged, final = fitted(solution.judged), fitted(solution.model)
+    noise = jnp.asarray(solution.noise)
+    covariance, scores = (None if a is None else jnp.asarray(a) for a in (solution.covariance, solution.scores))
+    final = Predictor(fitted(solution.model), covariance, noise, scores, solution.local)
+    judged = Predictor(fitted(solution.judged)._quiet(), None, noise, None, solution.judged_local)
     metrics = {"train": metrics_of(outputs[train], _quietly(judged, inputs[train])), "heldout": None}
     prediction = _quietly(judged, inputs[heldout]).reshape(len(heldout), outputs.shape[1])
     if len(heldout):
         metrics["heldout"] = metrics_of(outputs[heldout], prediction)
+        if judged.local is not None:
+            metrics["separable"] = metrics_of(outputs[heldout], _quietly(judged.model, inputs[heldout]))
     finite = np.isfinite(metrics["train"]["rmse"])
     success = solution.converged and bool(finite)
     return Result(
-        model=final,
+        predictor=final,
         success=success,
         status="converged" if success else "diverged" if not finite else "unfinished",
         message=solution.sentence,
         stationarity=solution.stationarity,
         certificate=solution.certificate,
         history=solution.history,
-        covariance=solution.covariance,
-        noise=solution.noise,
-        scores=solution.scores,
         stats=solution.stats,
         metrics=metrics,
         timings=watch.seconds(),
@@ -204,6 +211,8 @@ def _generic(table: Table, model: Any, size: tuple, solver: Any, seed: int, tole
         noise=scale * np.sqrt(found.variance),
         covariance=found.covariance,
         scores=None,
+        judged_local=None,
+        local=None,
         certificate=found.certificate,
         stats=found.stats,
         history=found.history,
@@ -212,8 +221,8 @@ def _generic(table: Table, model: Any, size: tuple, solver: Any, seed: int, tole
     )
 
 
-def _quietly(fitted: Fitted, x: np.ndarray) -> np.ndarray:
-    return np.asarray(fitted._quiet().predict(x))
+def _quietly(fitted: Fitted | Predictor, x: np.ndarray) -> np.ndarray:
+    return np.asarray(fitted.predict(x))
 
 
 def _held_out(rows: int, share: float, seed: int) -> np.ndarray:

@@ -4,19 +4,13 @@ import dataclasses
 import os
 from typing import Any
 
-import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from ..closure import Certificate
-from ..models import AbstractSeparable
 from .fitted import Fitted
-from .links import LINKS
+from .predictor import Predictor
 from .selection import Trial, printed
-from .uncertainty import conformal_quantile, deviation, parameter_variance
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,32 +19,27 @@ class Result:
 
     **Fields:**
 
-    - `model`: a `Fitted` model in physical units.
+    - `predictor`: the `Fitted` model in physical units, its uncertainty, and the local stage where one pays. `predict` and `intervals` use all of it; `model`,
+      `covariance` and `noise` are its parts.
     - `success`, `status`, `message`: whether the iteration ended by its own test with finite errors, in a word and in a sentence.
     - `stationarity`: the cosine between the residual and the nearest column of its Jacobian.
     - `certificate`: how the parameters enter.
     - `history`: one dictionary an iteration.
-    - `covariance`: of the free parameters `(P, P)`, in the units of the inner model; nothing where it was not computed.
-    - `noise`: the estimated standard deviation of each target, `(O,)`.
-    - `scores`: errors of the held-out rows in standard deviations of their prediction, `(n, O)`, or nothing.
     - `stats`: counts of residuals, Jacobians, factorisations and iterations.
     - `metrics`: `"train"` and `"heldout"` (or nothing), both of the fit that did not see the held-out rows: rows, RMSE, NRMSE (RMSE over the standard
-      deviation of the target), R2, largest error.
+      deviation of the target), R2, largest error; `"separable"`, of the model without its local stage on the held-out rows, where there is one.
     - `timings`: seconds spent in `"compile"` and `"run"`.
     - `seed`, `heldout` (row indices from 0), `heldout_prediction` `(n, O)` by the fit that did not see them, `trials` (the models that were tried), `options`
       (what was chosen).
     """
 
-    model: Fitted
+    predictor: Predictor
     success: bool
     status: str
     message: str
     stationarity: float
     certificate: Certificate
     history: list[dict[str, Any]]
-    covariance: Float[Array, "P P"] | None
-    noise: Float[np.ndarray, " O"]
-    scores: Float[np.ndarray, "n O"] | None
     stats: dict[str, Any]
     metrics: dict[str, Any]
     timings: dict[str, float]
@@ -60,63 +49,28 @@ class Result:
     trials: list[Trial]
     options: dict[str, Any]
 
+    @property
+    def model(self) -> Fitted:
+        """The model in physical units: the one that is differentiated, explained and exported."""
+        return self.predictor.model
+
+    @property
+    def covariance(self) -> Float[Array, "P P"] | None:
+        """Covariance of the free parameters, in the units of the inner model; nothing where it was not computed."""
+        return self.predictor.covariance
+
+    @property
+    def noise(self) -> Float[np.ndarray, " O"]:
+        """The estimated standard deviation of each target."""
+        return np.asarray(self.predictor.noise)
+
     def predict(self, x: Any, return_std: bool = False) -> Any:
-        """Values at many points.
-
-        **Arguments:** `x` of shape `(N, D)` in physical units; `return_std`: also the standard deviation of a new measurement, from the covariance of the
-        parameters and the noise.
-
-        **Returns:** `(N,)` or `(N, O)`; with `return_std` a pair of these.
-
-        **Raises:** `ValueError` as `Fitted.predict`, and where there is no covariance.
-        """
-        mean = self.model.predict(x)
-        if not return_std:
-            return mean
-        _, std = self._described(x, mean)
-        slope = LINKS[self.model.link].slope(np.asarray(mean))
-        return mean, jnp.asarray(slope * std.reshape(mean.shape), mean.dtype)
+        """Values at many points, and on request their standard deviations, as `Predictor.predict`."""
+        return self.predictor.predict(x, return_std)
 
     def intervals(self, x: Any, level: float = 0.9) -> tuple[Any, Any]:
-        r"""Intervals that hold a new measurement with a given probability.
-
-            g(u(x) - q std u(x))   to   g(u(x) + q std u(x))
-
-        `q` is calibrated on the held-out rows (see `infinity.fitting.uncertainty`), so that the share of measurements inside is at least `level` on average.
-
-        **Arguments:** `x` of shape `(N, D)` in physical units; the `level`, above 0 and below 1.
-
-        **Returns:** the lower and the upper ends, each `(N,)` or `(N, O)`.
-
-        **Raises:** `ValueError` for a level outside that range, without held-out rows or without a covariance.
-        """
-        if not 0 < level < 1:
-            raise ValueError(f"level is {level}; expected a probability above 0 and below 1, such as 0.9")
-        if self.scores is None:
-            raise ValueError(
-                "this fit held no rows out to calibrate intervals on; fit with holdout=0.1, or use predict(x, return_std=True)"
-            )
-        mean = self.model.predict(x)
-        u, std = self._described(x, mean)
-        q = np.array([conformal_quantile(column, level) for column in self.scores.T])
-        inverse = LINKS[self.model.link].inverse
-        lower, upper = (jnp.asarray(inverse(u + sign * q * std), mean.dtype).reshape(mean.shape) for sign in (-1, 1))
-        return lower, upper
-
-    def _described(self, x: Any, mean: Float[Array, "N *O"]) -> tuple[np.ndarray, np.ndarray]:
-        """What the link describes at some points, and its standard deviation for a new measurement, each `(N, O)`."""
-        if self.covariance is None:
-            raise ValueError(f"this fit has no covariance, so no standard deviation; {self.options['covariance']}")
-        model = self.model
-        u = LINKS[model.link].forward(np.asarray(mean).reshape(len(mean), -1))
-        rows = np.asarray(model._quiet().checked(x))
-        if isinstance(model.inner, AbstractSeparable):
-            variance = parameter_variance(model.inner, model.inside(rows), np.asarray(self.covariance))
-            variance = variance * np.asarray(model.scale) ** 2
-        else:
-            batches = (jnp.asarray(rows[at : at + 1024]) for at in range(0, len(rows), 1024))
-            variance = np.concatenate([np.asarray(_variance(model._quiet(), x, self.covariance)) for x in batches])
-        return u, deviation(model.link, u, variance, np.asarray(self.noise, float))
+        """Intervals that hold a new measurement with a given probability, as `Predictor.intervals`."""
+        return self.predictor.intervals(x, level)
 
     def selection(self) -> str:
         """The models that were tried, one a line, the best first; says so where nothing was selected."""
@@ -140,18 +94,6 @@ class Result:
             "options": self.options,
         }
         save(self.model, path, header=about)
-
-
-@eqx.filter_jit
-def _variance(model: Fitted, x: Float[Array, "N D"], covariance: Float[Array, "P P"]) -> Float[Array, "N O"]:
-    params, static = eqx.partition(model, eqx.is_inexact_array)
-    theta, unravel = ravel_pytree(params)
-
-    def one(point):
-        J = jnp.atleast_2d(jax.jacrev(lambda theta: jnp.atleast_1d(eqx.combine(unravel(theta), static)(point)))(theta))
-        return jnp.einsum("op,pq,oq->o", J, covariance, J)
-
-    return jax.vmap(one)(x)
 
 
 def metrics_of(y: np.ndarray, prediction: np.ndarray) -> dict[str, Any]:

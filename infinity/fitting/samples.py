@@ -17,6 +17,7 @@ from ..descent.evidence import Evidence
 from ..models import AbstractSeparable
 from .direct import DirectFit, fit_separable
 from .links import LINKS
+from .local import LocalStage, fit_local
 
 
 class Scaled(NamedTuple):
@@ -90,13 +91,23 @@ class Samples:
             most_iterations=most_iterations,
         )
 
-    def error(self, link: str, found: DirectFit, count: int) -> float:
-        """Error of a fit on the last rows, in units of the target's spread."""
+    def error(self, link: str, values: Float[np.ndarray, "N O"], count: int) -> float:
+        """Error on the last rows of what a fit describes, in units of the target's spread."""
         scaled = self.scaled(link)
         with np.errstate(over="ignore", invalid="ignore"):
-            prediction = np.asarray(LINKS[link].inverse(scaled.shift + scaled.scale * found.values[-count:]))
+            prediction = np.asarray(LINKS[link].inverse(scaled.shift + scaled.scale * values[-count:]))
             value = np.sqrt(np.mean(((prediction - self.y[-count:]) / self.y.std(axis=0)) ** 2))
         return float(value) if np.isfinite(value) else np.inf
+
+    def local(self, link: str, values: Float[np.ndarray, "N O"], count: int, domain: Any, seed: int) -> LocalStage:
+        """A local stage of all but the last rows, with the share that is best on those.
+
+        **Arguments:** the link; values of a separable model that has not seen the last rows either; how many there are; the box; the seed.
+        """
+        scaled = self.scaled(link)
+        x, z, w = np.asarray(self.x, float), np.asarray(scaled.z, float), np.asarray(scaled.weights, float)
+        stage = fit_local(x[:-count], z[:-count], w[:-count], domain, seed)
+        return stage.shared(x[-count:], z[-count:], w[-count:], values[-count:])
 
 
 def distinct_rows(

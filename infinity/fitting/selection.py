@@ -6,7 +6,7 @@ Trials are fitted to the first rows and judged on others, always in units of the
 
 Functions of a smooth law are polynomials, which converge faster than any spline; functions with kinks or noise are cubic splines. Both have the same
 number of functions, so the trials of a round share one compiled program. More modes, or finer splines, are tried afterwards, where the table can carry
-them. Noisy data get several starts, whose average is one separable model; clean data get one.
+them. Noisy data get several starts, whose average is one separable model; clean data get one. Where it makes the error smaller, a local stage is added.
 """
 
 import dataclasses
@@ -21,6 +21,7 @@ import numpy as np
 from ..models import KHRONOS, AbstractSeparable
 from .direct import DirectFit
 from .ensemble import average, average_covariance
+from .local import LocalStage
 from .samples import Samples
 from .size import ROWS_PER_UNKNOWN, Size, choose_size
 
@@ -36,14 +37,19 @@ TRIAL_ITERATIONS = 20
 CLEAN = 0.02
 # A larger model must be better by this much.
 WORTHWHILE = 0.97
+# On noisy data another link must be much better: the exponential makes more of what goes wrong where there are few data.
+LINK_WORTHWHILE = 0.8
 FUNCTIONS, MORE_MODES, FEW_MODES, MOST_MODES = 8, 2.5, 6, 20
 DENSE_MODES, DENSE_ROWS_PER_UNKNOWN = 8, 1.5
+RICH_FUNCTIONS, RICH_MODES, RICH_ROWS_PER_UNKNOWN = 12, 8, 1.2
 # Below this error more modes are not worth their time.
 RANK_ABOVE = 1e-3
 FINE_FUNCTIONS, FINE_MODES, FINE_ROWS_PER_UNKNOWN, FINE_ABOVE = 14, 4, 2.0, 0.01
 # The covariance of an average is kept up to this many parameters.
 LARGEST_COVARIANCE = 6000
 MOST_MEMBERS = 4
+# Below this error nothing is left to a local stage, which keeps the rows of the table: no more than so many.
+LOCAL_ABOVE, MOST_LOCAL_ROWS = 2e-3, 20_000
 # Seconds that the starts of an ensemble may take, at so many operations a second.
 ENSEMBLE_WORK = 6 * 2e10
 
@@ -67,20 +73,28 @@ class Trial(NamedTuple):
 
 
 class Selected(NamedTuple):
-    """What was selected and fitted: a link, the samples, the fits (several to be averaged), the trials, and the size of a model made here."""
+    """What was selected and fitted: a link, the samples, the fits (several to be averaged), the trials, the size of a model made here, the local stage."""
 
     link: str
     samples: Samples
     fits: list[DirectFit]
     trials: list[Trial]
     size: Size | None
+    local: LocalStage | None
 
-    def refit(self, x: np.ndarray, y: np.ndarray, weights: np.ndarray, seed: int) -> list[DirectFit]:
-        """The same fits from where they ended, to other rows."""
+    def refit(self, x: np.ndarray, y: np.ndarray, weights: np.ndarray, seed: int) -> "Selected":
+        """The same fits and local stage from where they ended, to other rows."""
         scaled = self.samples.scaled(self.link)
         units = (scaled.shift, scaled.scale)
-        samples = dataclasses.replace(self.samples, x=x, y=y, weights=weights, units=units).shuffled(seed)
-        return [samples.fit(self.link, fit.model, evidence=fit.evidence) for fit in self.fits]
+        return self.refitted(dataclasses.replace(self.samples, x=x, y=y, weights=weights, units=units).shuffled(seed))
+
+    def refitted(self, samples: Samples) -> "Selected":
+        """The same fits and local stage from where they ended, to all of some samples."""
+        fits = [samples.fit(self.link, fit.model, evidence=fit.evidence) for fit in self.fits]
+        scaled = samples.scaled(self.link)
+        arrays = (np.asarray(a, float) for a in (samples.x, scaled.z, scaled.weights))
+        local = None if self.local is None else self.local.given(*arrays)
+        return self._replace(samples=samples, fits=fits, local=local)
 
 
 def combined(fits: Sequence[DirectFit]) -> tuple[AbstractSeparable, np.ndarray | None]:
@@ -119,12 +133,13 @@ def select(
     given: AbstractSeparable | None,
     size: tuple[int | None, int | None, int | None],
     link: str | None,
+    local: bool | None,
     seed: int,
 ) -> Selected:
     """Select and fit a model.
 
     **Arguments:** the samples in random order, their inputs on the unit box unless a model is given; a model to fit as it is, or nothing; modes, elements and
-    degree to fix the size, or nothing; a link, or nothing for a choice; the seed of the starts.
+    degree to fix the size, or nothing; a link, or nothing for a choice; whether to try a local stage, or nothing for a choice; the seed of the starts.
     """
     x, y = samples.x, samples.y
     outputs = y.shape[1]
@@ -140,28 +155,29 @@ def select(
         fixed = None if given is not None else choose_size(x, outputs, modes, elements, 3 if degree is None else degree)
         begin = in_dtype(given) if given is not None else start(fixed)  # pyright: ignore[reportArgumentType]
         name = link or "identity"
-        return Selected(name, samples, [samples.fit(name, begin)], [], fixed)
+        return Selected(name, samples, [samples.fit(name, begin)], [], fixed, None)
 
     validation = int(np.clip(VALIDATION * len(x), FEWEST, MOST))
     trials: list[Trial] = []
     best: tuple[Trial, Size, DirectFit] | None = None
 
-    def attempt(name: str, size: Size, functions: int) -> Trial:
+    def attempt(name: str, size: Size, functions: int, starts: int = 1) -> Trial:
         nonlocal best
         began = time.perf_counter()
-        found = samples.fit(name, start(size), pilot_rows(size), most_iterations=TRIAL_ITERATIONS)
+        rows, most = pilot_rows(size), TRIAL_ITERATIONS if starts == 1 else None
+        found = [samples.fit(name, start(size, member), rows, most_iterations=most) for member in range(starts)]
         trial = Trial(
             name,
             max(size.degrees),
             functions,
             size.modes,
             size.unknowns(outputs),
-            samples.error(name, found, validation),
+            samples.error(name, np.mean([fit.values for fit in found], axis=0), validation),
             time.perf_counter() - began,
         )
         trials.append(trial)
-        if best is None or trial.error < (1 if trial.unknowns <= best[0].unknowns else WORTHWHILE) * best[0].error:
-            best = (trial, size, found)
+        if best is None or trial.error < _margin(trial, best[0]) * best[0].error:
+            best = (trial, size, found[0])
         return trial
 
     def pilot_rows(size: Size) -> int:
@@ -196,10 +212,19 @@ def select(
         dense = sized(FUNCTIONS - 1, FUNCTIONS, DENSE_MODES, DENSE_ROWS_PER_UNKNOWN)
         if dense is not None and dense.modes > modes:
             attempt(chosen.link, dense, FUNCTIONS)
+    rich = None
+    if chosen.error > CLEAN:
+        # One start of a rich model errs wildly where there are few data, the average of two does not; the evidence decides how much of it is used.
+        rich, count = sized(3, RICH_FUNCTIONS, RICH_MODES, RICH_ROWS_PER_UNKNOWN), RICH_FUNCTIONS
+        if rich is None or rich.modes < FEW_MODES:
+            rich, count = sized(3, FUNCTIONS, RICH_MODES, RICH_ROWS_PER_UNKNOWN), FUNCTIONS
+        rich = rich if rich is not None and rich.unknowns(outputs) > chosen.unknowns else None
+        if rich is not None:
+            attempt(chosen.link, rich, count, starts=2)
     larger = sized(chosen.degree, functions, min(round(MORE_MODES * modes), MOST_MODES), ROWS_PER_UNKNOWN)
     if larger is not None and larger.modes > modes >= FEW_MODES and chosen.error > RANK_ABOVE:
         attempt(chosen.link, larger, functions)
-    if chosen.error > FINE_ABOVE:
+    if chosen.error > FINE_ABOVE and rich is None:
         # The evidence decides how much of a fine spline is used, so that it needs fewer rows an unknown.
         finer = sized(3, FINE_FUNCTIONS, FINE_MODES, FINE_ROWS_PER_UNKNOWN)
         if finer is not None:
@@ -208,9 +233,30 @@ def select(
     cost = len(x) * outputs * float(size.unknowns(outputs)) ** 2 * 2 * 40
     members = 1 if trial.error < CLEAN else int(np.clip(ENSEMBLE_WORK / cost, 1, MOST_MEMBERS))
     pilot = samples.fit(trial.link, pilot.model, pilot_rows(size), pilot.evidence)
-    fits = [samples.fit(trial.link, pilot.model, evidence=pilot.evidence)]
-    fits += [samples.fit(trial.link, start(size, member)) for member in range(1, members)]
-    return Selected(trial.link, samples, fits, trials, size)
+    if local is None:
+        local = trial.error > LOCAL_ABOVE and len(x) <= MOST_LOCAL_ROWS
+    if members == 1 and not local:
+        fits = [samples.fit(trial.link, pilot.model, evidence=pilot.evidence)]
+        return Selected(trial.link, samples, fits, trials, size, None)
+    unseen = len(x) - validation
+    fits = [samples.fit(trial.link, pilot.model, unseen, pilot.evidence)]
+    fits += [samples.fit(trial.link, start(size, member), unseen) for member in range(1, members)]
+    stage = None
+    if local:
+        values = np.mean([fit.values for fit in fits], axis=0)
+        stage = samples.local(trial.link, values, validation, fits[0].model.domain, seed)
+        mixed = values.copy()
+        mixed[-validation:] = stage.mixed(np.asarray(x[-validation:], float), values[-validation:])[0]
+        if samples.error(trial.link, mixed, validation) > WORTHWHILE * samples.error(trial.link, values, validation):
+            stage = None
+    return Selected(trial.link, samples, fits, trials, size, stage).refitted(samples)
+
+
+def _margin(trial: Trial, best: Trial) -> float:
+    """The share of the best error that a trial must stay below to take its place."""
+    if trial.link != best.link:
+        return LINK_WORTHWHILE if trial.error > CLEAN else 1.0
+    return WORTHWHILE if trial.unknowns > best.unknowns else 1.0
 
 
 def printed(trials: Sequence[Trial]) -> str:

@@ -14,8 +14,9 @@ from .checks import check_unknowns
 from .fitted import unit_box
 from .generic import residuals_of
 from .links import LINKS
+from .local import LocalStage
 from .samples import Samples, Scaled
-from .selection import Trial, combined, described, select
+from .selection import Selected, Trial, combined, described, select
 from .uncertainty import deviation, parameter_variance
 
 _CERTIFIED_ROWS = 64
@@ -44,7 +45,7 @@ class Solution(NamedTuple):
 
     **Fields:** `model`, from all rows, and `judged`, without the held-out ones; the box, whether the model lives on the unit box, `shift`, `scale` and
     `link` of the targets; how the solve ended; `noise` `(O,)` in units of the targets; the covariance of the parameters; the `scores` `(n, O)` of the held-out
-    rows for intervals; the certificate, counts, history, the trials of the selection, and what was chosen.
+    rows for intervals; the local stages beside `judged` and `model`; the certificate, counts, history, the trials of the selection, and what was chosen.
     """
 
     model: Any
@@ -61,6 +62,8 @@ class Solution(NamedTuple):
     noise: np.ndarray
     covariance: Any
     scores: np.ndarray | None
+    judged_local: LocalStage | None
+    local: LocalStage | None
     certificate: Certificate
     stats: dict[str, Any]
     history: list[dict[str, Any]]
@@ -80,6 +83,7 @@ def solve_streamed(
     size: tuple[int | None, int | None, int | None],
     *,
     link: str | None,
+    local: bool | None,
     seed: int,
     tolerance: float,
     progress: Callable[[dict[str, Any]], None] | None,
@@ -104,15 +108,16 @@ def solve_streamed(
         progress=progress,
         capacity=len(table.train) + len(table.heldout),
     ).shuffled(seed)
-    selected = select(samples, given=model, size=size, link=link, seed=seed)
+    selected = select(samples, given=model, size=size, link=link, local=local, seed=seed)
     fits, scaled = selected.fits, samples.scaled(selected.link)
     judged, covariance = combined(fits)
     noise = scaled.noise * np.sqrt(np.mean([float(fit.evidence.variance) for fit in fits]))
-    scores, final = None, fits
+    scores, final, local_stage = None, fits, selected.local
     if len(table.heldout):
-        scores = _scores(table, points, judged, covariance, noise, selected.link, scaled)
+        scores = _scores(table, points, judged, covariance, noise, selected, scaled)
         every = np.union1d(table.train, table.heldout)
-        final = selected.refit(points[every], table.y[every], table.weights[every], seed)
+        again = selected.refit(points[every], table.y[every], table.weights[every], seed)
+        final, local_stage = again.fits, again.local
     whole, covariance = combined(final) if final is not fits else (judged, covariance)
     counts = {key: sum(fit.counts[key] for fit in final) for key in final[0].counts}
     iterations = counts["iterations"] // len(final)
@@ -127,6 +132,8 @@ def solve_streamed(
     sample = (samples.x[few], scaled.z[few], samples.weights[few])
     certificate = certify(residuals_of(static), params, tuple(jnp.asarray(a, table.dtype) for a in sample))
     options = {"link": selected.link, "members": len(fits), "copies": table.copies}
+    if selected.local is not None:
+        options["local"] = [float(share) for share in selected.local.share]
     if selected.size is not None:
         options = {**described(selected.size), **options}
     return Solution(
@@ -144,6 +151,8 @@ def solve_streamed(
         noise=noise,
         covariance=None if covariance is None else jnp.asarray(covariance),
         scores=scores,
+        judged_local=selected.local,
+        local=local_stage,
         certificate=certificate,
         stats={**counts, "iterations": iterations, "effective": float(np.mean([fit.effective for fit in fits]))},
         history=fits[0].history,
@@ -161,12 +170,14 @@ def _scores(
     judged: AbstractSeparable,
     covariance: np.ndarray | None,
     noise: np.ndarray,
-    link: str,
+    selected: Selected,
     scaled: Scaled,
 ) -> np.ndarray:
     """How far the held-out rows are off in what the link describes, in standard deviations of their prediction, `(n, O)`."""
-    rows = table.heldout
-    u = scaled.shift + scaled.scale * evaluate(judged, points[rows])
+    rows, link = table.heldout, selected.link
+    value = evaluate(judged, points[rows])
     variance = 0.0 if covariance is None else parameter_variance(judged, points[rows], covariance)
-    std = deviation(link, u, variance * scaled.scale**2, noise)
-    return np.abs(LINKS[link].forward(table.y[rows]) - u) / std
+    std = deviation(link, scaled.shift + scaled.scale * value, variance * scaled.scale**2, noise) / scaled.scale
+    if selected.local is not None:
+        value, std = selected.local.mixed(points[rows], value, std)
+    return np.abs(LINKS[link].forward(table.y[rows]) - scaled.shift - scaled.scale * value) / (scaled.scale * std)

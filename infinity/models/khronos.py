@@ -24,7 +24,7 @@ class KHRONOS(AbstractSeparable):
     **Arguments:**
 
     - `domain`: `[(lo, hi)] * D`, the box.
-    - `modes`: the number of products M that are summed.
+    - `modes`: the number of products M that are summed; with the additive block it may be none.
     - `elements`: cells of the spline in each dimension, one number or one a dimension.
     - `degree`: of the splines, one number or one a dimension.
     - `outputs`: number of outputs O, or `"scalar"` for one output without an axis.
@@ -86,8 +86,10 @@ class KHRONOS(AbstractSeparable):
         self.degrees = _each("degree", degree, dimensions, least=0)
         self.scalar = outputs == "scalar"
         number = 1 if outputs == "scalar" else outputs
-        if modes < 1 or number < 1:
-            raise ValueError(f"KHRONOS got modes={modes} and outputs={outputs}; expected at least one of each.")
+        if modes < (0 if additive else 1) or number < 1:
+            raise ValueError(
+                f"KHRONOS got modes={modes} and outputs={outputs}; expected at least one of each, or no modes beside an additive block."
+            )
         sizes = [BSpline(breakpoints=row, degree=p).size for row, p in zip(self.breakpoints, self.degrees, strict=True)]
         self.factors = starting_factors(key, modes, sizes)
         self.mixing = None if number == 1 else 1 + 0.1 * jax.random.normal(jax.random.fold_in(key, 1), (number, modes))
@@ -171,7 +173,7 @@ class KHRONOS(AbstractSeparable):
 def starting_factors(key: PRNGKeyArray, modes: int, sizes: Sequence[int]) -> tuple[Float[Array, "M _"], ...]:
     """Factors around ones, scaled so that the sum of the modes is about one."""
     keys = jax.random.split(key, len(sizes))
-    scale = modes ** (-1 / len(sizes))
+    scale = max(modes, 1) ** (-1 / len(sizes))
     return tuple(scale * (1 + 0.1 * jax.random.normal(k, (modes, size))) for k, size in zip(keys, sizes, strict=True))
 
 

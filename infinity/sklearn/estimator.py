@@ -68,7 +68,7 @@ class AbstractKHRONOSEstimator(BaseEstimator, abc.ABC):
                 targets=["y"] if count == 1 else [f"y{o}" for o in range(count)],
                 scalar=y.ndim == 1,
             )
-            prediction = result.model._quiet().predict(X[:, table.columns])
+            prediction = dataclasses.replace(result.predictor, model=result.model._quiet()).predict(X[:, table.columns])
         if not result.success:
             warnings.warn(result.message, ConvergenceWarning, stacklevel=3)
         self.columns_ = table.columns

@@ -37,6 +37,5 @@ def to_jax(fields: dict[str, Any]) -> Result:
 
 
 def _converted(fields: dict[str, Any], convert: Any) -> dict[str, Any]:
-    model = jax.tree.map(lambda leaf: convert(leaf) if eqx.is_array_like(leaf) else leaf, fields["model"])
-    covariance = fields["covariance"]
-    return {**fields, "model": model, "covariance": None if covariance is None else convert(covariance)}
+    leaves = lambda leaf: convert(leaf) if eqx.is_array_like(leaf) else leaf
+    return {**fields, "predictor": jax.tree.map(leaves, fields["predictor"])}

@@ -13,8 +13,7 @@ import numpy as np
 from sklearn.linear_model import BayesianRidge
 
 from ..closure import certify
-from ..fitting import Result
-from ..fitting.fitted import Fitted
+from ..fitting import Fitted, Predictor, Result
 from ..fitting.generic import residuals_of
 from ..models import KHRONOS
 from .table import Table
@@ -49,28 +48,26 @@ def linear(table: Table, seed: int) -> Result:
         covariance[size - O + o, size - O + o] = noise[o] ** 2 / weights.sum()
     model = _linear_model(np.einsum("djk,ok->doj", hats, slopes), constant)
     params, static = eqx.partition(model, eqx.is_inexact_array)
+    fitted = Fitted(
+        inner=model,
+        lower=(0.0,) * K,
+        upper=(1.0,) * K,
+        scaled=True,
+        shift=(0.0,) * O,
+        scale=(1.0,) * O,
+        names=tuple(f"x{d}" for d in range(K)),
+        targets=tuple(f"y{o}" for o in range(O)),
+        outside="linear",
+        scalar=False,
+    )
     return Result(
-        model=Fitted(
-            inner=model,
-            lower=(0.0,) * K,
-            upper=(1.0,) * K,
-            scaled=True,
-            shift=(0.0,) * O,
-            scale=(1.0,) * O,
-            names=tuple(f"x{d}" for d in range(K)),
-            targets=tuple(f"y{o}" for o in range(O)),
-            outside="linear",
-            scalar=False,
-        ),
+        predictor=Predictor(fitted, jnp.asarray(covariance), jnp.asarray(noise), None, None),
         success=True,
         status="converged",
         message="A linear model was solved for directly." if np.any(slopes) else "The model is the mean.",
         stationarity=0.0,
         certificate=certify(residuals_of(static), params, (jnp.asarray(t[:1]), jnp.asarray(z[:1]), jnp.ones(1))),
         history=[],
-        covariance=jnp.asarray(covariance),
-        noise=noise,
-        scores=None,
         stats={"iterations": iterations},
         metrics={},
         heldout_prediction=np.zeros((0, O)),

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from ..fitting import Fitted, Result, fit
+from ..fitting import Fitted, Predictor, Result, fit
 from ..fitting.size import Size, choose_size
 from ..models import KHRONOS
 from .small import linear
@@ -107,9 +107,10 @@ def _in_units(
         outside=outside,
         scalar=scalar,
     )
-    return dataclasses.replace(
-        result, model=model, noise=result.noise * table.scale, options={**result.options, "outside": outside}
-    )
+    found = result.predictor
+    # The local stage works in the units of the inner model and stays as it is.
+    predictor = Predictor(model, found.covariance, found.noise * jnp.asarray(table.scale), found.scores, found.local)
+    return dataclasses.replace(result, predictor=predictor, options={**result.options, "outside": outside})
 
 
 def _with_constant_targets(result: Result, table: Table) -> Result:
@@ -151,10 +152,11 @@ def _with_constant_targets(result: Result, table: Table) -> Result:
         outside=fitted.outside,
         scalar=False,
     )
-    return dataclasses.replace(
-        result,
-        model=model,
-        covariance=covariance,
-        noise=np.asarray(spread(jnp.asarray(result.noise), 0.0)),
-        heldout_prediction=np.zeros((0, O)),
-    )
+    local = result.predictor.local
+    if local is not None:
+        process = local.process
+        parts = (embed(local.law, 1.0, 0.0), spread(process.values.T, 0.0).T, spread(process.scale, 0.0))
+        where = lambda stage: (stage.law, stage.process.values, stage.process.scale, stage.share)
+        local = eqx.tree_at(where, local, (*parts, spread(local.share, 0.0)))
+    predictor = Predictor(model, covariance, spread(result.predictor.noise, 0.0), None, local)
+    return dataclasses.replace(result, predictor=predictor, heldout_prediction=np.zeros((0, O)))

@@ -38,7 +38,13 @@ def _result(folder):
 
 def test_a_run_folder_is_complete(fitted):
     run = fitted / "run"
-    assert sorted(entry.name for entry in run.iterdir()) == ["factors.png", "model.inf", "parity.png", "result.json"]
+    assert sorted(entry.name for entry in run.iterdir()) == [
+        "factors.png",
+        "model.inf",
+        "parity.png",
+        "predictor.inf",
+        "result.json",
+    ]
     result = _result(run)
     assert result["format"] == "infinity-run"
     assert result["data"]["rows"] == 80
@@ -91,6 +97,23 @@ def test_predict_reports_errors_when_the_target_is_there_and_rows_outside(infini
     assert read_table(tmp_path / "p.npz").names == ("a", "b", "c", "y", "y_predicted")
 
 
+def test_predict_writes_calibrated_intervals(infinity, fitted, tmp_path, table):
+    columns = table(seed=2)
+    write_table(tmp_path / "new.csv", {name: 0.9 * columns[name] for name in "abc"})
+    assert infinity("predict", fitted / "run", "new.csv", "--intervals").code == 0
+    wide = read_table(tmp_path / "predictions.csv").columns
+    assert list(wide) == ["a", "b", "c", "y_predicted", "y_lower", "y_upper"]
+    assert np.all((wide["y_lower"] < wide["y_predicted"]) & (wide["y_predicted"] < wide["y_upper"]))
+    done = infinity("predict", fitted / "run", "new.csv", "--intervals", "--level", 0.5, "--out", "half.csv")
+    assert done.code == 0
+    half = read_table(tmp_path / "half.csv").columns
+    assert np.all(half["y_upper"] - half["y_lower"] < wide["y_upper"] - wide["y_lower"])
+    shutil.copy(fitted / "run" / "model.inf", tmp_path)
+    line = infinity("predict", "model.inf", "new.csv", "--intervals", "--out", "none.csv").error()
+    assert "model.inf has no intervals" in line
+    assert not (tmp_path / "none.csv").exists()
+
+
 @pytest.fixture
 def changed(fitted, tmp_path):
     """The fitted model with another policy outside its range."""
@@ -133,7 +156,7 @@ def test_a_run_replaces_an_older_run_as_a_whole(infinity, fitted, tmp_path):
     (tmp_path / "run" / "notes.txt").write_text("left here by hand")
     done = infinity(*arguments, "--no-plots")
     assert done.code == 0
-    assert sorted(entry.name for entry in (tmp_path / "run").iterdir()) == ["model.inf", "result.json"]
+    assert sorted(entry.name for entry in (tmp_path / "run").iterdir()) == ["model.inf", "predictor.inf", "result.json"]
     assert [entry.name for entry in tmp_path.iterdir()] == ["run"]
 
 
@@ -152,7 +175,7 @@ def test_without_matplotlib_the_run_goes_on_and_says_so(infinity, fitted, tmp_pa
     done = infinity("fit", fitted / "data.csv", "-t", "y", *SMALL, "--out", "run")
     assert done.code == 0
     assert "pip install 'infinity[plot]'" in done.out
-    assert sorted(entry.name for entry in (tmp_path / "run").iterdir()) == ["model.inf", "result.json"]
+    assert sorted(entry.name for entry in (tmp_path / "run").iterdir()) == ["model.inf", "predictor.inf", "result.json"]
 
 
 def test_an_interrupted_fit_leaves_nothing(infinity, fitted, tmp_path, monkeypatch):

@@ -96,6 +96,14 @@ def test_affine_in_each_block():
         np.testing.assert_allclose(at(2.0) - 2 * at(1.0) + at(0.0), 0.0, atol=1e-11)
 
 
+def test_without_modes_the_additive_block_is_left():
+    model = inf.KHRONOS([(0.0, 1.0)] * 2, modes=0, elements=3, outputs=2, key=jax.random.key(0))
+    rows = tuple(jnp.ones((2, 6)) * scale for scale in (1.0, 2.0))
+    model = eqx.tree_at(lambda model: model.additive, model, rows)
+    assert model.unknowns == 2 * 2 * 6 + 2
+    np.testing.assert_allclose(model(jnp.array([0.3, 0.8])), [3.0, 3.0], rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     "change", [{"elements": 60}, {"degree": 5}, {"modes": 6}, {"elements": 120, "degree": 4, "modes": 5}]
 )
@@ -130,7 +138,7 @@ def test_same_key_same_numbers():
         ({"domain": []}, "empty domain"),
         ({"domain": [(1.0, 0.0)]}, "lo < hi"),
         ({"domain": [(0.0, float("nan"))]}, "finite"),
-        ({"domain": [(0.0, 1.0)], "modes": 0}, "at least one"),
+        ({"domain": [(0.0, 1.0)], "modes": 0, "additive": False}, "at least one"),
         ({"domain": [(0.0, 1.0)], "elements": [3, 4]}, "elements="),
         ({"domain": [(0.0, 1.0)], "layers": 2}, "layers=2"),
         ({}, "either a domain"),

@@ -1,0 +1,147 @@
+r"""A Gaussian process on the nearest measurements.
+
+    r(x) ~ sum_ij k(x, x_i) [K + S]^-1_ij r_j    over the k nearest x_i,    S = diag(s^2 / w_i)
+    k(x, x') = v prod_d m(sqrt(3) |x_d - x'_d| / l_d),    m(t) = (1 + t) exp(-t)
+
+(nearest-neighbour processes: Vecchia, J. R. Stat. Soc. B 50, 1988; Datta et al., J. Am. Stat. Assoc. 111, 2016.) The lengths, the variance and the noise
+maximise the likelihood of measurements predicted from their own neighbours, a leave-one-out score.
+"""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.optimize
+from jaxtyping import Array, Float, Int
+from scipy.spatial import KDTree
+
+NEIGHBOURS = 24
+# Measurements whose leave-one-out predictions make the likelihood.
+SCORED = 512
+# The neighbours are chosen again, by the lengths found so far, this many times.
+ROUNDS, STEPS = 2, 20
+_BATCH = 512
+
+
+class NeighbourProcess(eqx.Module):
+    """The process given its measurements.
+
+    **Fields:** `points` `(N, D)`, `values` `(N, O)` and `weights` `(N,)` of the measurements; `lengths` `(D,)` of the kernel; `variance` and `noise`, of each
+    output in units of `scale` `(O,)`.
+    """
+
+    points: Float[Array, "N D"]
+    values: Float[Array, "N O"]
+    weights: Float[Array, " N"]
+    lengths: Float[Array, " D"]
+    variance: Float[Array, ""]
+    noise: Float[Array, ""]
+    scale: Float[Array, " O"]
+
+    def many(self, x: Float[np.ndarray, "K D"]) -> tuple[Float[np.ndarray, "K O"], Float[np.ndarray, "K O"]]:
+        """The mean at many points, and the variance of a new measurement there."""
+        nearest = _nearest(np.asarray(self.points), x, np.asarray(self.lengths), min(NEIGHBOURS, len(self.points)))
+        means, variances = [np.zeros((0, len(self.scale)))], [np.zeros(0)]
+        for at in range(0, len(x), _BATCH):
+            fill = lambda rows, at=at: jnp.asarray(np.resize(rows[at : at + _BATCH], (_BATCH, rows.shape[1])))
+            mean, variance = _many(self, fill(x), fill(nearest))
+            means.append(np.asarray(mean)[: len(x) - at])
+            variances.append(np.asarray(variance)[: len(x) - at])
+        return np.concatenate(means), np.concatenate(variances)[:, None] * np.asarray(self.scale) ** 2
+
+    def given(
+        self, points: Float[np.ndarray, "n D"], values: Float[np.ndarray, "n O"], weights: Float[np.ndarray, " n"]
+    ):
+        """The same process given other measurements; those of weight zero are left out."""
+        kept = weights > 0
+        arrays = tuple(
+            jnp.asarray(a[kept], self.points.dtype) for a in (points, values, weights / weights[kept].mean())
+        )
+        where = lambda process: (process.points, process.values, process.weights)
+        return eqx.tree_at(where, self, arrays)
+
+
+def fit_process(
+    points: Float[np.ndarray, "N D"], values: Float[np.ndarray, "N O"], weights: Float[np.ndarray, " N"], seed: int
+) -> NeighbourProcess:
+    """Fit the process to measurements.
+
+    **Arguments:** points on a box of about unit size; values of about zero mean; weights; the seed that draws the measurements to score.
+    """
+    kept = weights > 0
+    points, values, weights = points[kept], values[kept], weights[kept] / weights[kept].mean()
+    N, D = points.shape
+    scale = np.sqrt(np.mean(values**2, axis=0))
+    scale = np.where(scale > 0, scale, 1.0)
+    chosen = np.resize(np.random.default_rng(seed).permutation(N), SCORED)
+    parameters = np.concatenate([np.full(D, np.log(0.3)), np.log([0.5, 0.5])])
+    bounds = [(np.log(0.01), np.log(30.0))] * D + [(np.log(1e-6), np.log(30.0))] * 2
+    X, R, W = (jnp.asarray(a) for a in (points, values / scale, weights))
+    for _ in range(ROUNDS):
+        own = _others(points, chosen, np.exp(parameters[:D]), min(NEIGHBOURS, N - 1))
+        arrays = (X, R, W, jnp.asarray(own), jnp.asarray(chosen))
+        goal = lambda p, arrays=arrays: tuple(np.asarray(v, float) for v in _score(jnp.asarray(p, X.dtype), *arrays))
+        found: Any = scipy.optimize.minimize(
+            goal, parameters, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": STEPS}
+        )
+        parameters = found.x if np.all(np.isfinite(found.x)) else parameters
+    lengths, variance, noise = _unpacked(jnp.asarray(parameters, X.dtype))
+    return NeighbourProcess(X, jnp.asarray(values), W, lengths, variance, noise, jnp.asarray(scale))
+
+
+@eqx.filter_jit
+def _many(process: NeighbourProcess, x: Float[Array, "K D"], nearest: Int[Array, "K k"]):
+    parts = (process.points, process.values, process.weights)
+    kernel = (process.lengths, process.variance, process.noise)
+    one = lambda x, near: _conditional(*(a[near] for a in parts), x, *kernel)  # pyright: ignore[reportCallIssue]
+    return jax.vmap(one)(x, nearest)
+
+
+@eqx.filter_jit
+def _score(parameters: Float[Array, " D2"], points, values, weights, own: Int[Array, "K k"], chosen: Int[Array, " K"]):
+    """Negative logarithm of the likelihood of measurements given their neighbours, over their number, and its gradient."""
+
+    def value(parameters):
+        lengths, variance, noise = _unpacked(parameters)
+        one = lambda i, near: _conditional(
+            points[near], values[near], weights[near], points[i], lengths, variance, noise, weights[i]
+        )
+        mean, var = jax.vmap(one)(chosen, own)
+        return jnp.mean(jnp.log(var)[:, None] + (values[chosen] - mean) ** 2 / var[:, None])
+
+    return jax.value_and_grad(value)(parameters)
+
+
+def _unpacked(parameters: Float[Array, " D2"]):
+    """Lengths, variance and noise from their logarithms; some noise stays, so that close measurements do no harm."""
+    values = jnp.exp(parameters)
+    return values[:-2], values[-2], values[-1] + 1e-8 * values[-2]
+
+
+def _conditional(points, values, weights, x, lengths, variance, noise, weight=1.0):
+    """Mean `(O,)` and variance of a new measurement at `x` given k others."""
+    diagonal = jnp.diag(noise / weights)
+    K = variance * _matern(points[:, None] - points[None], lengths) + diagonal
+    k = variance * _matern(points - x, lengths)
+    solved = jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(K), k)
+    return solved @ values, variance + noise / weight - jnp.vdot(k, solved)
+
+
+def _matern(difference: Float[Array, "*b D"], lengths: Float[Array, " D"]) -> Float[Array, "*b"]:
+    t = jnp.sqrt(3.0) * jnp.abs(difference) / lengths
+    return jnp.prod(1 + t, axis=-1) * jnp.exp(-jnp.sum(t, axis=-1))
+
+
+def _nearest(points: np.ndarray, x: np.ndarray, lengths: np.ndarray, count: int) -> Int[np.ndarray, "K k"]:
+    """The nearest points in units of the lengths."""
+    tree = KDTree(points / lengths)
+    return np.asarray(tree.query(x / lengths, k=count)[1]).reshape(len(x), count)
+
+
+def _others(points: np.ndarray, chosen: np.ndarray, lengths: np.ndarray, count: int) -> Int[np.ndarray, "K k"]:
+    """The nearest points of chosen ones without themselves, which may stand behind others at the same place."""
+    near = _nearest(points, points[chosen], lengths, count + 1)
+    order = np.argsort(near == chosen[:, None], axis=1, kind="stable")
+    return np.take_along_axis(near, order, axis=1)[:, :count]

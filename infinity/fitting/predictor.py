@@ -1,0 +1,124 @@
+r"""Predictions of measurements: the fitted model, its local stage where there is one, and how far both may be off.
+
+    y ~ g(u(x)),    var = var u(x) + (sigma / g'(u))^2,    interval = g(u(x) +- q std)
+
+`q` is calibrated on held-out rows, see `infinity.fitting.uncertainty`.
+"""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float
+
+from ..models import AbstractSeparable
+from .fitted import Fitted
+from .links import LINKS
+from .local import LocalStage
+from .uncertainty import conformal_quantile, deviation, parameter_variance
+
+
+class Predictor(eqx.Module):
+    """What predicts new measurements.
+
+    **Fields:**
+
+    - `model`: the model in physical units.
+    - `covariance`: of its free parameters `(P, P)`, in the units of the inner model, or nothing.
+    - `noise`: the standard deviation of each target, `(O,)`.
+    - `scores`: errors of held-out rows in standard deviations of their prediction, `(n, O)`, or nothing.
+    - `local`: the local stage, or nothing.
+    """
+
+    model: Fitted
+    covariance: Float[Array, "P P"] | None
+    noise: Float[Array, " O"]
+    scores: Float[Array, "n O"] | None
+    local: LocalStage | None
+
+    def predict(self, x: Any, return_std: bool = False) -> Any:
+        """Values at many points; outside the box of the data the model alone, by its policy.
+
+        **Arguments:** `x` of shape `(N, D)` in physical units; `return_std`: also the standard deviation of a new measurement, from the covariance of the
+        parameters, the local stage and the noise.
+
+        **Returns:** `(N,)` or `(N, O)`; with `return_std` a pair of these.
+
+        **Raises:** `ValueError` as `Fitted.predict`, and where there is no covariance.
+        """
+        mean = self.model.predict(x)
+        if not return_std:
+            return mean if self.local is None else self._described(x, mean, False)[0]
+        mean, _, std = self._described(x, mean, True)
+        slope = LINKS[self.model.link].slope(np.asarray(mean))
+        return mean, jnp.asarray(slope * std.reshape(mean.shape), mean.dtype)
+
+    def intervals(self, x: Any, level: float = 0.9) -> tuple[Any, Any]:
+        r"""Intervals that hold a new measurement with a given probability.
+
+        The share of measurements inside is at least `level` on average.
+
+        **Arguments:** `x` of shape `(N, D)` in physical units; the `level`, above 0 and below 1.
+
+        **Returns:** the lower and the upper ends, each `(N,)` or `(N, O)`.
+
+        **Raises:** `ValueError` for a level outside that range, without held-out rows or without a covariance.
+        """
+        if not 0 < level < 1:
+            raise ValueError(f"level is {level}; expected a probability above 0 and below 1, such as 0.9")
+        if self.scores is None:
+            raise ValueError(
+                "this fit held no rows out to calibrate intervals on; fit with holdout=0.1, or use predict(x, return_std=True)"
+            )
+        mean, u, std = self._described(x, self.model.predict(x), True)
+        q = np.array([conformal_quantile(column, level) for column in np.asarray(self.scores).T])
+        inverse = LINKS[self.model.link].inverse
+        lower, upper = (jnp.asarray(inverse(u + sign * q * std), mean.dtype).reshape(mean.shape) for sign in (-1, 1))
+        return lower, upper
+
+    def _described(self, x: Any, mean: Float[Array, "N *O"], deviations: bool) -> tuple[Any, Any, Any]:
+        """Values, what the link describes `(N, O)` and its standard deviation for a new measurement `(N, O)`, or nothing."""
+        model = self.model
+        if deviations and self.covariance is None:
+            raise ValueError(
+                "this fit has no covariance, so no standard deviation: the model or the table is too large for it"
+            )
+        u = np.array(LINKS[model.link].forward(np.asarray(mean).reshape(len(mean), -1)))
+        rows = np.asarray(model._quiet().checked(x))
+        std = None
+        if isinstance(model.inner, AbstractSeparable):
+            shift, scale = np.asarray(model.shift), np.asarray(model.scale)
+            points = model.inside(rows)
+            if deviations:
+                variance = parameter_variance(model.inner, points, np.asarray(self.covariance)) * scale**2
+                std = deviation(model.link, u, variance, np.asarray(self.noise, float))
+            known = ~model.rows_outside(rows)
+            if self.local is not None and known.any():
+                value, spread = self.local.mixed(
+                    points[known], (u[known] - shift) / scale, None if std is None else std[known] / scale
+                )
+                u[known] = shift + scale * value
+                if std is not None and spread is not None:
+                    std[known] = scale * spread
+                mean = jnp.asarray(LINKS[model.link].inverse(u), mean.dtype).reshape(mean.shape)
+        elif self.covariance is not None and deviations:
+            V = self.covariance
+            batches = (jnp.asarray(rows[at : at + 1024]) for at in range(0, len(rows), 1024))
+            variance = np.concatenate([np.asarray(_variance(model._quiet(), x, V)) for x in batches])
+            std = deviation(model.link, u, variance, np.asarray(self.noise, float))
+        return mean, u, std
+
+
+@eqx.filter_jit
+def _variance(model: Fitted, x: Float[Array, "N D"], covariance: Float[Array, "P P"]) -> Float[Array, "N O"]:
+    params, static = eqx.partition(model, eqx.is_inexact_array)
+    theta, unravel = ravel_pytree(params)
+
+    def one(point):
+        J = jnp.atleast_2d(jax.jacrev(lambda theta: jnp.atleast_1d(eqx.combine(unravel(theta), static)(point)))(theta))
+        return jnp.einsum("op,pq,oq->o", J, covariance, J)
+
+    return jax.vmap(one)(x)
