@@ -103,6 +103,10 @@ def fit(
         model = _checked_model(model, inputs, names, outputs.shape[1])
         if modes is not None or elements is not None or degree is not None:
             raise ValueError("got both a model and its size; leave out modes, elements and degree, or the model")
+    if local and any(part is not None for part in (model, solver, modes, elements, degree)):
+        raise ValueError(
+            "local=True goes with a model that is selected; leave out model, solver, modes, elements and degree, or local"
+        )
     streamed = solver is None and (model is None or isinstance(model, AbstractSeparable))
     if streamed:
         size = (modes, elements, degree)

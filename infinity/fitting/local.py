@@ -7,7 +7,10 @@ law does not follow what happens at single points, so that its residuals still s
 neither has seen. The separable model stays the one that is differentiated, explained and exported.
 """
 
+from collections.abc import Sequence
+
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -16,7 +19,6 @@ from ..models import KHRONOS
 from ..models.evaluator import evaluate
 from .additive import fit_additive
 from .neighbours import NeighbourProcess, fit_process
-from .size import choose_size
 from .warp import Warp, fit_warp
 
 
@@ -73,19 +75,24 @@ class LocalStage(eqx.Module):
 
 
 def fit_local(
-    x: Float[np.ndarray, "N D"], z: Float[np.ndarray, "N O"], weights: Float[np.ndarray, " N"], domain, seed: int
+    x: Float[np.ndarray, "N D"],
+    z: Float[np.ndarray, "N O"],
+    weights: Float[np.ndarray, " N"],
+    domain: Sequence[tuple[float, float]],
+    elements: Sequence[int],
+    degrees: Sequence[int],
+    seed: int,
 ) -> LocalStage:
     """Fit the stage.
 
-    **Arguments:** inputs; targets of about unit variance and zero mean; weights; the box, one pair an input; the seed.
+    **Arguments:** inputs; targets of about unit variance and zero mean; weights; the box, one pair an input; cells and degrees of the additive law; the seed.
     """
     lower, upper = np.asarray(domain, float).T
     unit = (x - lower) / (upper - lower)
     warp = fit_warp(unit)
     points = np.clip(np.asarray(warp(jnp.asarray(unit))), 0.0, 1.0)
-    size = choose_size(points, z.shape[1], 1, None, 3)
     start = KHRONOS(
-        modes=0, breakpoints=size.breakpoints, degree=size.degrees, outputs=z.shape[1], key=jnp.zeros(2, jnp.uint32)
+        [(0.0, 1.0)] * x.shape[1], modes=0, elements=elements, degree=degrees, outputs=z.shape[1], key=jax.random.key(0)
     )
     law = _law(start, points, z, weights)
     process = fit_process(points, z - evaluate(law, points), weights, seed)

@@ -117,7 +117,7 @@ def _score(parameters: Float[Array, " D2"], points, values, weights, own: Int[Ar
 def _unpacked(parameters: Float[Array, " D2"]):
     """Lengths, variance and noise from their logarithms; some noise stays, so that close measurements do no harm."""
     values = jnp.exp(parameters)
-    return values[:-2], values[-2], values[-1] + 1e-8 * values[-2]
+    return values[:-2], values[-2], values[-1] + jnp.sqrt(jnp.finfo(values.dtype).eps) * values[-2]
 
 
 def _conditional(points, values, weights, x, lengths, variance, noise, weight=1.0):

@@ -86,7 +86,8 @@ class Predictor(eqx.Module):
             raise ValueError(
                 "this fit has no covariance, so no standard deviation: the model or the table is too large for it"
             )
-        u = np.array(LINKS[model.link].forward(np.asarray(mean).reshape(len(mean), -1)))
+        with np.errstate(invalid="ignore", divide="ignore"):  # a line that continues a positive target may cross zero
+            u = np.array(LINKS[model.link].forward(np.asarray(mean).reshape(len(mean), -1)))
         rows = np.asarray(model._quiet().checked(x))
         std = None
         if isinstance(model.inner, AbstractSeparable):

@@ -18,6 +18,7 @@ from ..models import AbstractSeparable
 from .direct import DirectFit, fit_separable
 from .links import LINKS
 from .local import LocalStage, fit_local
+from .size import Size
 
 
 class Scaled(NamedTuple):
@@ -99,14 +100,19 @@ class Samples:
             value = np.sqrt(np.mean(((prediction - self.y[-count:]) / self.y.std(axis=0)) ** 2))
         return float(value) if np.isfinite(value) else np.inf
 
-    def local(self, link: str, values: Float[np.ndarray, "N O"], count: int, domain: Any, seed: int) -> LocalStage:
+    def local(
+        self, link: str, values: Float[np.ndarray, "N O"], count: int, domain: Any, size: Size, seed: int
+    ) -> LocalStage:
         """A local stage of all but the last rows, with the share that is best on those.
 
-        **Arguments:** the link; values of a separable model that has not seen the last rows either; how many there are; the box; the seed.
+        **Arguments:** the link; values of a separable model that has not seen the last rows either; how many there are; the box; the size of the additive law;
+        the seed.
         """
         scaled = self.scaled(link)
         x, z, w = np.asarray(self.x, float), np.asarray(scaled.z, float), np.asarray(scaled.weights, float)
-        stage = fit_local(x[:-count], z[:-count], w[:-count], domain, seed)
+        stage = fit_local(
+            x[:-count], z[:-count], w[:-count], domain, [len(row) - 1 for row in size.breakpoints], size.degrees, seed
+        )
         return stage.shared(x[-count:], z[-count:], w[-count:], values[-count:])
 
 

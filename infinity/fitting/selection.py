@@ -155,6 +155,10 @@ def select(
         fixed = None if given is not None else choose_size(x, outputs, modes, elements, 3 if degree is None else degree)
         begin = in_dtype(given) if given is not None else start(fixed)  # pyright: ignore[reportArgumentType]
         name = link or "identity"
+        if local:
+            raise ValueError(
+                f"the table has {len(x)} rows to fit; local=True needs at least {FEWEST_TO_SELECT} of them. Leave it out"
+            )
         return Selected(name, samples, [samples.fit(name, begin)], [], fixed, None)
 
     validation = int(np.clip(VALIDATION * len(x), FEWEST, MOST))
@@ -244,7 +248,7 @@ def select(
     stage = None
     if local:
         values = np.mean([fit.values for fit in fits], axis=0)
-        stage = samples.local(trial.link, values, validation, fits[0].model.domain, seed)
+        stage = samples.local(trial.link, values, validation, fits[0].model.domain, base, seed)
         mixed = values.copy()
         mixed[-validation:] = stage.mixed(np.asarray(x[-validation:], float), values[-validation:])[0]
         if samples.error(trial.link, mixed, validation) > WORTHWHILE * samples.error(trial.link, values, validation):

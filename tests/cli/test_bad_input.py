@@ -125,7 +125,8 @@ def test_predict_with_a_bad_model_file(infinity, fitted, tmp_path):
     save(eqx.nn.Identity(), tmp_path / "other.inf")
     assert "holds a Identity, not a model fitted to a table" in infinity("predict", "other.inf", "new.csv").error()
     shutil.copytree(fitted / "run", tmp_path / "run")
-    (tmp_path / "run" / "model.inf").unlink()
+    for name in ("model.inf", "predictor.inf"):
+        (tmp_path / "run" / name).unlink()
     assert "run is a folder without a model.inf" in infinity("predict", "run", "new.csv").error()
 
 

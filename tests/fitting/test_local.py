@@ -144,12 +144,21 @@ def test_none_is_kept_where_none_is_wanted_or_needed():
     assert "separable" not in smooth.metrics
 
 
+@pytest.mark.parametrize("options", [{"modes": 2}, {"degree": 2}, {"model": lambda x: x}])
+def test_a_wanted_stage_is_not_left_out_silently(options):
+    x = np.random.default_rng(9).uniform(size=(100, 2))
+    with pytest.raises(ValueError, match="local=True goes with a model that is selected"):
+        inf.fit(x, wavy(x), local=True, **options)
+    with pytest.raises(ValueError, match="needs at least 60"):
+        inf.fit(x[:50], wavy(x[:50]), local=True)
+
+
 def test_shares_are_those_of_each_target():
     rng = np.random.default_rng(7)
     x = rng.uniform(size=(800, 2))
     z = np.stack([wavy(x), x[:, 0] - x[:, 1]], axis=1)
     z = (z - z.mean(0)) / z.std(0)
-    stage = fit_local(x[:600], z[:600], np.ones(600), [(0.0, 1.0)] * 2, 0)
+    stage = fit_local(x[:600], z[:600], np.ones(600), [(0.0, 1.0)] * 2, [5, 5], [3, 3], 0)
     # A separable model that knows nothing of the first target and all of the second.
     known = np.stack([np.zeros(200), z[600:, 1]], axis=1)
     share = np.asarray(stage.shared(x[600:], z[600:], np.ones(200), known).share)

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -72,11 +73,14 @@ def test_a_precise_measurement_leaves_its_own_noise():
 
 
 def test_bad_input_is_refused(gapped):
+    changed = lambda **fields: dataclasses.replace(gapped.predictor, **fields)
     with pytest.raises(ValueError, match=r"no covariance, so no point .*; too large") as caught:
-        inf.sample_next(dataclasses.replace(gapped, covariance=None, options={"covariance": "too large"}), 1)
+        inf.sample_next(
+            dataclasses.replace(gapped, predictor=changed(covariance=None), options={"covariance": "too large"}), 1
+        )
     assert "\n" not in str(caught.value)
     for count in (0, 6):
         with pytest.raises(ValueError, match=f"count={count} of candidates=5"):
             inf.sample_next(gapped, count, candidates=5)
     with pytest.raises(ValueError, match="noise of this fit is zero"):
-        inf.sample_next(dataclasses.replace(gapped, noise=np.zeros(1)), 1)
+        inf.sample_next(dataclasses.replace(gapped, predictor=changed(noise=jnp.zeros(1))), 1)
