@@ -144,12 +144,12 @@ def fit(
     covariance, scores = (None if a is None else jnp.asarray(a) for a in (solution.covariance, solution.scores))
     final = Predictor(fitted(solution.model), covariance, noise, scores, solution.local)
     judged = Predictor(fitted(solution.judged)._quiet(), None, noise, None, solution.judged_local)
-    metrics = {"train": metrics_of(outputs[train], _quietly(judged, inputs[train])), "heldout": None}
-    prediction = _quietly(judged, inputs[heldout]).reshape(len(heldout), outputs.shape[1])
+    metrics = {"train": metrics_of(outputs[train], _predicted(judged, inputs[train])), "heldout": None}
+    prediction = _predicted(judged, inputs[heldout]).reshape(len(heldout), outputs.shape[1])
     if len(heldout):
         metrics["heldout"] = metrics_of(outputs[heldout], prediction)
         if judged.local is not None:
-            metrics["separable"] = metrics_of(outputs[heldout], _quietly(judged.model, inputs[heldout]))
+            metrics["separable"] = metrics_of(outputs[heldout], _predicted(judged.model, inputs[heldout]))
     finite = np.isfinite(metrics["train"]["rmse"])
     success = solution.converged and bool(finite)
     return Result(
@@ -225,7 +225,7 @@ def _generic(table: Table, model: Any, size: tuple, solver: Any, seed: int, tole
     )
 
 
-def _quietly(fitted: Fitted | Predictor, x: np.ndarray) -> np.ndarray:
+def _predicted(fitted: Fitted | Predictor, x: np.ndarray) -> np.ndarray:
     return np.asarray(fitted.predict(x))
 
 

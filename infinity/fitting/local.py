@@ -18,6 +18,7 @@ from jaxtyping import Array, Float
 from ..models import KHRONOS
 from ..models.evaluator import evaluate
 from .additive import fit_additive
+from .fitted import unit_box
 from .neighbours import NeighbourProcess, fit_process
 from .warp import Warp, fit_warp
 
@@ -70,8 +71,7 @@ class LocalStage(eqx.Module):
         return eqx.tree_at(lambda stage: stage.share, self, jnp.asarray(np.clip(share, 0, 1), self.share.dtype))
 
     def _warped(self, x: np.ndarray) -> np.ndarray:
-        lower, upper = np.asarray(self.lower), np.asarray(self.upper)
-        return np.clip(np.asarray(self.warp(jnp.asarray((x - lower) / (upper - lower)))), 0.0, 1.0)
+        return np.asarray(self.warp(jnp.asarray(unit_box(x, self.lower, self.upper))))
 
 
 def fit_local(
@@ -88,9 +88,9 @@ def fit_local(
     **Arguments:** inputs; targets of about unit variance and zero mean; weights; the box, one pair an input; cells and degrees of the additive law; the seed.
     """
     lower, upper = np.asarray(domain, float).T
-    unit = (x - lower) / (upper - lower)
+    unit = unit_box(x, lower, upper)
     warp = fit_warp(unit)
-    points = np.clip(np.asarray(warp(jnp.asarray(unit))), 0.0, 1.0)
+    points = np.asarray(warp(jnp.asarray(unit)))
     start = KHRONOS(
         [(0.0, 1.0)] * x.shape[1], modes=0, elements=elements, degree=degrees, outputs=z.shape[1], key=jax.random.key(0)
     )

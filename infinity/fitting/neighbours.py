@@ -13,9 +13,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.optimize
 from jaxtyping import Array, Float, Int
-from scipy.spatial import KDTree
 
 NEIGHBOURS = 24
 # Measurements whose leave-one-out predictions make the likelihood.
@@ -70,6 +68,8 @@ def fit_process(
 
     **Arguments:** points on a box of about unit size; values of about zero mean; weights; the seed that draws the measurements to score.
     """
+    import scipy.optimize  # slow to import
+
     kept = weights > 0
     points, values, weights = points[kept], values[kept], weights[kept] / weights[kept].mean()
     N, D = points.shape
@@ -136,6 +136,8 @@ def _matern(difference: Float[Array, "*b D"], lengths: Float[Array, " D"]) -> Fl
 
 def _nearest(points: np.ndarray, x: np.ndarray, lengths: np.ndarray, count: int) -> Int[np.ndarray, "K k"]:
     """The nearest points in units of the lengths."""
+    from scipy.spatial import KDTree  # slow to import
+
     tree = KDTree(points / lengths)
     return np.asarray(tree.query(x / lengths, k=count)[1]).reshape(len(x), count)
 
