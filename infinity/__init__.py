@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .closure import Certificate, certify
     from .descent import InfiniteDescent, OpenModelWarning, PrecisionWarning
     from .fitting import (
+        CategoryEffect,
         Fitted,
         MainEffect,
         OutsideWarning,
@@ -30,6 +31,7 @@ __version__ = "0.1.0"
 
 # Where each public name lives; a part stands for itself.
 _HOMES = {
+    "CategoryEffect": "fitting",
     "Certificate": "closure",
     "Fitted": "fitting",
     "InfiniteDescent": "descent",
@@ -53,6 +55,7 @@ _HOMES = {
 
 __all__ = [
     "KHRONOS",
+    "CategoryEffect",
     "Certificate",
     "Fitted",
     "InfiniteDescent",

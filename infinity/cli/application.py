@@ -32,6 +32,15 @@ class Link(enum.StrEnum):
 
     IDENTITY = "identity"
     LOG = "log"
+    LOGIT = "logit"
+
+
+class Missing(enum.StrEnum):
+    """What becomes of missing values."""
+
+    ERROR = "error"
+    DROP = "drop"
+    INDICATOR = "indicator"
 
 
 class Outside(enum.StrEnum):
@@ -149,6 +158,19 @@ def _fit(
     ] = None,
     inputs: Annotated[list[str] | None, typer.Option("--inputs", help="Only these inputs: a,b,c.")] = None,
     ignore: Annotated[list[str] | None, typer.Option("--ignore", help="All columns but these: a,b,c.")] = None,
+    categorical: Annotated[
+        list[str] | None, typer.Option("--categorical", help="Inputs that are categories, such as text: a,b,c.")
+    ] = None,
+    missing: Annotated[
+        Missing,
+        typer.Option("--missing", help="Rows with missing values: refused, dropped, or kept with an indicator."),
+    ] = Missing.ERROR,
+    lower: Annotated[
+        list[float] | None, typer.Option("--lower", help="Lower bound of the target. Repeat for several targets.")
+    ] = None,
+    upper: Annotated[
+        list[float] | None, typer.Option("--upper", help="Upper bound of the target. Repeat for several targets.")
+    ] = None,
     modes: Annotated[int | None, typer.Option("--modes", min=1, help="Products in the sum. [default: chosen]")] = None,
     elements: Annotated[
         int | None, typer.Option("--elements", min=1, help="Spline cells an input. [default: chosen]")
@@ -158,7 +180,10 @@ def _fit(
     ] = None,
     link: Annotated[
         Link | None,
-        typer.Option("--link", help="What the model describes: the target or its logarithm. [default: chosen]"),
+        typer.Option(
+            "--link",
+            help="What the model describes: the target, its logarithm, or its logit between bounds. [default: chosen]",
+        ),
     ] = None,
     local: Annotated[
         bool | None,
@@ -176,7 +201,7 @@ def _fit(
 ) -> None:
     """Turn a table into a model and write a run folder."""
     from ..io import check_writable, column_names, read_table
-    from .columns import choose_columns, split_names
+    from .columns import choose_categories, choose_columns, split_names
     from .folder import check_replaceable
     from .task import FitOptions, Source, execute
 
@@ -187,13 +212,16 @@ def _fit(
     chosen = choose_columns(
         str(data), available, target, split_names(inputs, available), split_names(ignore, available) or []
     )
-    table = read_table(data, [*chosen, *target])
+    categories = choose_categories(str(data), chosen, split_names(categorical, available))
+    table = read_table(data, [*chosen, *target], categories, missing != Missing.ERROR)
     _prepare_jax(float32)
     options = FitOptions(
         modes=modes, elements=elements, degree=degree, link=link.value if link else None, local=local, holdout=holdout, seed=seed, outside=outside.value,
-        precision="float32" if float32 else "float64", plots=plots,
+        precision="float32" if float32 else "float64", plots=plots, missing=missing.value, lower=tuple(lower or ()), upper=tuple(upper or ()),
     )  # fmt: skip
-    source = Source(str(data), table.matrix(chosen), table.matrix(target), tuple(chosen), tuple(target))
+    source = Source(
+        str(data), table.matrix(chosen), table.matrix(target), tuple(chosen), tuple(target), tuple(categories)
+    )
     execute(source, options, folder)
 
 

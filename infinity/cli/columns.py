@@ -64,6 +64,23 @@ def choose_columns(
     return chosen
 
 
+def choose_categories(place: str, inputs: Sequence[str], categories: Sequence[str] | None) -> list[str]:
+    """Check which inputs are categories.
+
+    **Arguments:**
+
+    - `place`: what to call the table in an error.
+    - `inputs`: the names of the inputs.
+    - `categories`: the names that were given, or nothing.
+
+    **Raises:** `ValueError` for a name that is no input.
+    """
+    for name in categories or ():
+        if name not in inputs:
+            raise ValueError(f"{place} has no input {name!r} that could be a category; {nearest(name, inputs)}")
+    return list(dict.fromkeys(categories or ()))
+
+
 def nearest(name: str, available: Sequence[str]) -> str:
     """Say which of the available names was probably meant."""
     near = difflib.get_close_matches(name, available, n=1)

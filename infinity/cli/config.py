@@ -37,6 +37,8 @@ class Data(_Section):
     target: str | Names | None = None
     inputs: Names | None = None
     ignore: Names = []
+    categorical: Names = []
+    missing: Literal["error", "drop", "indicator"] = "error"
 
     @model_validator(mode="after")
     def _one_source(self) -> "Data":
@@ -47,17 +49,21 @@ class Data(_Section):
             raise ValueError('name the target: target = "..."')
         if self.generate is None and {"samples", "seed"} & self.model_fields_set:
             raise ValueError("samples and seed belong to generate; a table has the rows it has")
+        if self.file is None and (self.categorical or self.missing != "error"):
+            raise ValueError("categorical and missing belong to file; what is generated or fetched holds numbers alone")
         return self
 
 
 class Model(_Section):
-    """The size of the model; what is left out is chosen."""
+    """The size of the model and the bounds of its targets; what is left out is chosen."""
 
     modes: Count | None = None
     elements: Count | None = None
     degree: Annotated[int, Field(ge=0)] | None = None
-    link: Literal["identity", "log"] | None = None
+    link: Literal["identity", "log", "logit"] | None = None
     local: bool | None = None
+    lower: float | list[float] | None = None
+    upper: float | list[float] | None = None
 
 
 class Fit(_Section):
@@ -133,7 +139,11 @@ def _explain(path: Path, text: str, error: ValidationError) -> str:
     problems = error.errors(include_url=False)
     # A key that does not exist explains more than what is missing because of it.
     first = min(problems, key=lambda problem: problem["type"] != "extra_forbidden")
-    keys = [str(part) for part in first["loc"] if isinstance(part, str) and part not in ("str", "list[str]")]
+    keys = [
+        str(part)
+        for part in first["loc"]
+        if isinstance(part, str) and part not in ("str", "float", "list[str]", "list[float]")
+    ]
     line = _line_of(text, keys)
     where = f"{path}, line {line}" if line else str(path)
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""

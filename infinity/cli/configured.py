@@ -8,7 +8,7 @@ import numpy as np
 
 from ..io import check_writable, column_names, read_table
 from . import peers
-from .columns import choose_columns
+from .columns import choose_categories, choose_columns
 from .config import Config, Data, load_config
 from .console import number, r_squared, show_table
 from .folder import check_replaceable
@@ -63,9 +63,14 @@ def _judged(record: dict) -> dict:
 def _options(config: Config, single: bool) -> FitOptions:
     model, fit = config.model, config.fit
     return FitOptions(
+        missing=config.data.missing, lower=_ends(model.lower), upper=_ends(model.upper),
         modes=model.modes, elements=model.elements, degree=model.degree, link=model.link, local=model.local, holdout=fit.holdout, seed=fit.seed,
         outside=fit.outside, precision="float32" if single else "float64", plots=config.output.plots,
     )  # fmt: skip
+
+
+def _ends(bound: float | list[float] | None) -> tuple[float, ...]:
+    return () if bound is None else tuple(bound) if isinstance(bound, list) else (bound,)
 
 
 def load_source(path: Path, data: Data) -> Source:
@@ -84,8 +89,11 @@ def load_source(path: Path, data: Data) -> Source:
         place = path.parent / data.file
         targets = [data.target] if isinstance(data.target, str) else list(data.target or ())
         inputs = choose_columns(str(place), column_names(place), targets, data.inputs, data.ignore)
-        table = read_table(place, [*inputs, *targets])
-        return Source(str(place), table.matrix(inputs), table.matrix(targets), tuple(inputs), tuple(targets))
+        categories = choose_categories(str(place), inputs, data.categorical)
+        table = read_table(place, [*inputs, *targets], categories, data.missing != "error")
+        return Source(
+            str(place), table.matrix(inputs), table.matrix(targets), tuple(inputs), tuple(targets), tuple(categories)
+        )
     if data.generate is not None:
         problem = PROBLEMS[data.generate]
         x, y = problem.sample(data.samples, data.seed)

@@ -47,13 +47,15 @@ def predict(run: Path, data: Path, out: Path, ignore_extra: bool, level: float |
             f"{run} has no intervals: it holds a model alone, or one fitted without held-out rows; "
             "give the folder of a run made with --holdout above 0"
         )
-    inputs = list(fitted.names)
+    inputs = list(fitted.inputs)
+    coding = fitted.coding
+    categories, gaps = ((), False) if coding is None else (coding.categories, coding.has_gaps)
     targets = list(fitted.targets)
     available = column_names(data)
     known = _match(data, available, inputs, targets, ignore_extra)
-    table = read_table(data, [*inputs, *known])
+    table = read_table(data, [*inputs, *known], categories, gaps)
     x = table.matrix(inputs)
-    _report_outside(fitted, x)
+    _report_outside(fitted, fitted.coded(x))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", OutsideWarning)  # reported above, with what the policy does about it
         prediction = np.asarray(predictor.predict(x), dtype=np.float64).reshape(len(x), len(targets))
@@ -123,7 +125,7 @@ def _report_outside(fitted: Fitted, x: np.ndarray) -> None:
 
 
 def _report_error(name: str, true: np.ndarray, predicted: np.ndarray) -> None:
-    good = np.isfinite(predicted)
-    error, spread = np.sqrt(np.mean((predicted - true)[good] ** 2)) if good.any() else np.nan, np.std(true)
+    good = np.isfinite(predicted) & np.isfinite(true)
+    error, spread = np.sqrt(np.mean((predicted - true)[good] ** 2)) if good.any() else np.nan, np.nanstd(true)
     relative = f", NRMSE {number(float(error / spread))}" if spread > 0 else ""
     print(f"{name} is in the table: RMSE {number(float(error))}{relative}")

@@ -16,18 +16,19 @@ from .folder import FORMAT, FORMAT_VERSION, PREDICTOR, plain
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Where the rows come from, and the rows: `x` of shape `(N, D)`, `y` of shape `(N, O)`."""
+    """Where the rows come from, and the rows: `x` of shape `(N, D)`, of objects where some inputs are `categories`, and `y` of shape `(N, O)`."""
 
     place: str
     x: np.ndarray
     y: np.ndarray
     inputs: tuple[str, ...]
     targets: tuple[str, ...]
+    categories: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
 class FitOptions:
-    """The choices of a run, with the command line's defaults."""
+    """The choices of a run, with the command line's defaults; of `lower` and `upper` none, one for all targets, or one a target."""
 
     modes: int | None = None
     elements: int | None = None
@@ -39,6 +40,9 @@ class FitOptions:
     outside: str = "warn"
     precision: str = "float64"
     plots: bool = True
+    missing: str = "error"
+    lower: tuple[float, ...] = ()
+    upper: tuple[float, ...] = ()
 
 
 def execute(
@@ -62,24 +66,24 @@ def execute(
     from ..io import atomic_folder, save
 
     dtype = np.dtype(options.precision)
-    # A number too large for single precision would turn into an infinity that nobody typed.
-    with np.errstate(over="ignore"):
-        x, y = source.x.astype(dtype), source.y.astype(dtype)
-    for values, original, names in ((x, source.x, source.inputs), (y, source.y, source.targets)):
-        _check_overflow(values, original, names, options.precision)
+    x = _in_precision(source.x, source.inputs, dtype, source.categories)
+    y = _in_precision(source.y, source.targets, dtype)
     several = len(source.targets) > 1
     with progress_line(f"fitting {source.place}") as progress:
         result = fit(
             x, y if several else y[:, 0], names=list(source.inputs),
             target=list(source.targets) if several else source.targets[0],
             modes=options.modes, elements=options.elements, degree=options.degree, link=options.link, local=options.local, outside=options.outside,
+            categories=source.categories, missing=options.missing, bounds=_bounds(options, source.targets),
             holdout=options.holdout, seed=options.seed, progress=progress,
         )  # fmt: skip
     record = _record(source, options, result)
     if peers:
         from .peers import compare
 
-        record["peers"] = compare(peers, source.x, source.y, result.heldout, options.seed)
+        kept = _kept(source, options)
+        places = np.searchsorted(kept, result.heldout)
+        record["peers"] = compare(peers, result.model.coded(source.x[kept]), source.y[kept], places, options.seed)
     record = plain(record)
     notes = []
     with atomic_folder(folder) as partial:
@@ -87,13 +91,48 @@ def execute(
         save(result.model, partial / "model.inf", header=about)
         save(result.predictor, partial / PREDICTOR, header=about)
         if options.plots:
-            notes = _draw(partial, source, x, y, result)
+            notes = _draw(partial, source, x, y, result, _kept(source, options))
         if config is not None:
             shutil.copyfile(config, partial / "config.toml")
         (partial / "result.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         written = sorted(entry.name for entry in partial.iterdir())
     _summarise(record, folder, written, notes)
     return record
+
+
+def _in_precision(
+    values: np.ndarray, names: Sequence[str], dtype: np.dtype, categories: Sequence[str] = ()
+) -> np.ndarray:
+    """The numbers of a table in a precision; a number too large for it would turn into an infinity that nobody typed."""
+    if values.dtype != object:
+        with np.errstate(over="ignore"):
+            changed = values.astype(dtype)
+        _check_overflow(changed, values, names, dtype.name)
+        return changed
+    changed = values.copy()
+    numbers = [d for d, name in enumerate(names) if name not in categories]
+    changed[:, numbers] = _in_precision(values[:, numbers].astype(float), [names[d] for d in numbers], dtype)
+    return changed
+
+
+def _bounds(options: FitOptions, targets: Sequence[str]) -> tuple[Any, Any] | None:
+    """The bounds as `inf.fit` takes them."""
+    ends = []
+    for name, given in (("lower", options.lower), ("upper", options.upper)):
+        if len(given) not in (0, 1, len(targets)):
+            raise ValueError(
+                f"{name} has {len(given)} bounds for {len(targets)} targets; give one for all, or one for each (inf for none)"
+            )
+        ends.append(None if not given else given[0] if len(given) == 1 else list(given))
+    return None if ends == [None, None] else (ends[0], ends[1])
+
+
+def _kept(source: Source, options: FitOptions) -> np.ndarray:
+    """The rows that were fitted or held out."""
+    if options.missing != "drop":
+        return np.arange(len(source.x))
+    gap = lambda table: np.array([[value is None or value != value for value in row] for row in table]).any(axis=1)
+    return np.flatnonzero(~(gap(source.x) | gap(source.y)))
 
 
 def _check_overflow(values: np.ndarray, original: np.ndarray, names: Sequence[str], precision: str) -> None:
@@ -139,22 +178,20 @@ def _record(source: Source, options: FitOptions, result: Any) -> dict[str, Any]:
     }
 
 
-def _draw(folder: Path, source: Source, x: np.ndarray, y: np.ndarray, result: Any) -> list[str]:
+def _draw(folder: Path, source: Source, x: np.ndarray, y: np.ndarray, result: Any, kept: np.ndarray) -> list[str]:
     """Draw both pictures of the held-out rows; without matplotlib say so and go on."""
     from .. import plot
 
-    rows = np.asarray(result.heldout)
-    if len(rows) == 0:
-        rows = np.arange(len(x))
+    rows = np.asarray(result.heldout) if len(result.heldout) else kept
     try:
         axes = plot.new_axes(1, len(source.targets))
     except ModuleNotFoundError as error:
         return [str(error)]
-    prediction = result.heldout_prediction if len(result.heldout) else result.predict(x).reshape(len(rows), -1)
+    prediction = result.heldout_prediction if len(result.heldout) else result.predict(x[rows]).reshape(len(rows), -1)
     for o, name in enumerate(source.targets):
         plot.parity(y[rows, o], prediction[:, o], ax=axes[0, o], label=name)
     axes[0, 0].figure.savefig(folder / "parity.png", dpi=150)
-    drawn = plot.factors(result.predict, x, source.inputs, source.targets[0])
+    drawn = plot.factors(result.predict, x[kept], source.inputs, source.targets[0])
     drawn[0].figure.savefig(folder / "factors.png", dpi=150)
     return []
 

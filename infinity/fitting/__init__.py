@@ -1,6 +1,6 @@
 """From a table to a model: scaling, size, the streamed solve, the result, and what it says about the inputs."""
 
-from .effects import MainEffect, derivative, main_effect
+from .effects import CategoryEffect, MainEffect, derivative, main_effect
 from .fit import fit
 from .fitted import Fitted, OutsideWarning
 from .predictor import Predictor
@@ -9,6 +9,7 @@ from .sampling import sample_next
 from .sensitivity import Sobol, sobol
 
 __all__ = [
+    "CategoryEffect",
     "Fitted",
     "MainEffect",
     "OutsideWarning",

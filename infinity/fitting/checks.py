@@ -38,22 +38,23 @@ def check_table(
 
     ```
     """
-    inputs, outputs = _matrix(x, "x"), _matrix(y, "y")
+    inputs, outputs = numeric_matrix(x, "x"), numeric_matrix(y, "y")
     if len(inputs) != len(outputs):
         raise ValueError(f"x has {len(inputs)} rows and y has {len(outputs)}; each row of x needs its row of y")
     if inputs.shape[1] == 0 or outputs.shape[1] == 0:
         raise ValueError(f"there must be an input and a target; got x {inputs.shape} and y {outputs.shape}")
-    names = _input_names(names, inputs.shape[1])
-    targets = _target_names(target, outputs.shape[1])
+    names = input_names(names, inputs.shape[1])
+    targets = target_names(target, outputs.shape[1])
     repeated = _first_repeated([*names, *targets])
     if repeated is not None:
         raise ValueError(f"two columns are called {repeated!r}; give each input and target its own name")
-    inputs, outputs = _floats(inputs, names), _floats(outputs, targets)
+    inputs, outputs = exact_floats(inputs, names), exact_floats(outputs, targets)
     if len(inputs) < 2:
         rows = "no rows" if len(inputs) == 0 else "one row"
         raise ValueError(f"the table has {rows}; a fit needs at least 2, and more rows than unknowns to be any good")
-    check_finite(inputs, names)
-    check_finite(outputs, targets)
+    gaps = ", or choose missing='drop' or missing='indicator' (--missing on the command line)"
+    check_finite(inputs, names, gaps)
+    check_finite(outputs, targets, ", or choose missing='drop' (--missing drop on the command line)")
     _check_varies(inputs, names, "input", "leave it out (--ignore {0} on the command line)")
     _check_varies(outputs, targets, "target", "there is nothing to learn; choose another target")
     for o, output in enumerate(outputs.T):
@@ -66,13 +67,14 @@ def check_table(
     return inputs, outputs, names, targets
 
 
-def check_finite(values: np.ndarray, names: Sequence[str]) -> None:
+def check_finite(values: np.ndarray, names: Sequence[str], gaps: str = "") -> None:
     """Refuse NaN and infinity, naming the first bad row and its column.
 
     **Arguments:**
 
     - `values`: shape `(N, D)`.
     - `names`: the names of the `D` columns.
+    - `gaps`: what else may be done about NaN, for the message.
 
     **Raises:** `ValueError`.
     """
@@ -84,7 +86,7 @@ def check_finite(values: np.ndarray, names: Sequence[str]) -> None:
     others = "" if count == 1 else f" ({count} such values in all)"
     raise ValueError(
         f"row {row + 1}, column {names[column]!r}: {values[row, column]} is not a finite number{others}; "
-        "remove these rows or fill in their values"
+        f"remove these rows or fill in their values{gaps if np.isnan(values[row, column]) else ''}"
     )
 
 
@@ -105,8 +107,8 @@ def check_unknowns(unknowns: int, rows: int, remedy: str = "fewer modes or eleme
         )
 
 
-def _matrix(values: Any, role: str) -> np.ndarray:
-    """Return the values as a matrix of numbers of any kind."""
+def numeric_matrix(values: Any, role: str) -> np.ndarray:
+    """Return the values as a matrix of numbers of any kind; a `ValueError` where they are not."""
     try:
         array = np.asarray(values)
     except ValueError as error:
@@ -116,7 +118,7 @@ def _matrix(values: Any, role: str) -> np.ndarray:
     if array.dtype.kind not in "fiub" and not _is_small_float(array.dtype):
         raise ValueError(
             f"{role} holds {_describe(array.dtype)} (dtype {array.dtype}), not real numbers; "
-            "turn text and categories into numbers first"
+            "name text columns of x as categories (categories=[...], --categorical on the command line), and give numbers otherwise"
         )
     return array[:, None] if array.ndim == 1 else array
 
@@ -131,7 +133,7 @@ def _describe(dtype: np.dtype) -> str:
     )
 
 
-def _floats(values: np.ndarray, names: Sequence[str]) -> np.ndarray:
+def exact_floats(values: np.ndarray, names: Sequence[str]) -> np.ndarray:
     """Integers as float64, if every one of them has an exact float64."""
     if values.dtype.kind not in "iu":
         return values.astype(np.float64) if values.dtype.kind == "b" else values
@@ -146,7 +148,8 @@ def _floats(values: np.ndarray, names: Sequence[str]) -> np.ndarray:
     return values.astype(np.float64)
 
 
-def _input_names(names: Sequence[str] | None, dimensions: int) -> tuple[str, ...]:
+def input_names(names: Sequence[str] | None, dimensions: int) -> tuple[str, ...]:
+    """The names of the inputs, numbered where none are given."""
     if names is None:
         return tuple(f"x{d}" for d in range(dimensions))
     if isinstance(names, str):
@@ -158,7 +161,8 @@ def _input_names(names: Sequence[str] | None, dimensions: int) -> tuple[str, ...
     return tuple(names)
 
 
-def _target_names(target: str | Sequence[str], outputs: int) -> tuple[str, ...]:
+def target_names(target: str | Sequence[str], outputs: int) -> tuple[str, ...]:
+    """The names of the targets, numbered where one name is given for several."""
     if isinstance(target, str):
         return (target,) if outputs == 1 else tuple(f"{target}{o}" for o in range(outputs))
     if len(target) != outputs:

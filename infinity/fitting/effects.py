@@ -15,8 +15,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ..basis import AbstractBasis
+from .coding import Column, label_of
 from .fitted import Fitted
-from .marginals import exclusive_mean, marginals, with_units
+from .marginals import Units, exclusive_mean, marginals, with_units
 from .result import Result
 
 
@@ -47,7 +48,7 @@ class MainEffect(eqx.Module):
         return value[0] if self.scalar else value
 
 
-def main_effect(model: Any, dimension: int | str, distribution: Any = None) -> MainEffect:
+def main_effect(model: Any, dimension: int | str, distribution: Any = None) -> "MainEffect | CategoryEffect":
     """The mean of a separable model over all inputs but one, as a function of that one.
 
     It is the limit of a partial dependence plot for many independent rows, without sampling: `infinity.plot.partial_dependence` averages any model over the
@@ -59,7 +60,8 @@ def main_effect(model: Any, dimension: int | str, distribution: Any = None) -> M
     - `dimension`: index or name of the input.
     - `distribution`: nothing for inputs uniform on the box, or a sample `(N, D)` in physical units whose columns are taken as independent.
 
-    **Returns:** a `MainEffect`, a function of `t` of shape `()` to `(O,)`, or `()` for a scalar model.
+    **Returns:** a `MainEffect`, a function of `t` of shape `()` to `(O,)`, or `()` for a scalar model; for a category a `CategoryEffect`, a function of its
+    level. Of an input with missing values it is the mean where the value is there.
 
     **Raises:** `ValueError` for a model that is not separable, an unknown input, or a sample that `inf.sobol` would refuse.
 
@@ -73,15 +75,21 @@ def main_effect(model: Any, dimension: int | str, distribution: Any = None) -> M
         (0.4, 0.5)
     """
     units = with_units(model, "main_effect")
-    d = _index(units.names, dimension)
+    chosen = _index(units.inputs, dimension)
     at = marginals(units, distribution)
     inner = units.model
+    group = units.groups[chosen]
+    column = None if units.coding is None else units.coding.columns[chosen]
+    weights, offset = at.mixing * exclusive_mean(at.mean, chosen), at.offset - at.shares[chosen]
+    if column is not None and column.is_category:
+        return _category_effect(units, column, group, weights, offset)
+    d, *others = group
+    for other in others:  # where the value is not missing
+        basis = np.asarray(inner.bases[other](jnp.asarray(-units.origin[other] / units.length[other])), float)
+        weights = weights * (np.asarray(inner.factors[other], float) @ basis)
+        offset = offset + _additive(units, other) @ basis
     dtype = inner.factors[d].dtype
-    coefficients = (at.mixing * exclusive_mean(at.mean, d)) @ np.asarray(inner.factors[d], float)
-    offset = at.offset
-    if inner.additive is not None:
-        coefficients = coefficients + units.scale[:, None] * np.asarray(inner.additive[d], float)
-        offset = offset - at.shares[d]
+    coefficients = weights @ np.asarray(inner.factors[d], float) + _additive(units, d)
     return MainEffect(
         inner.bases[d],
         jnp.asarray(coefficients, dtype),
@@ -91,6 +99,60 @@ def main_effect(model: Any, dimension: int | str, distribution: Any = None) -> M
         origin=float(units.origin[d]),
         length=float(units.length[d]),
         scalar=units.scalar,
+    )
+
+
+class CategoryEffect(eqx.Module):
+    """The mean of a model at each level of a category.
+
+    **Fields:** the `name` of the input; its `levels` as text, `None` for a missing value; `values` `(L, O)`; `scalar`: one output of shape `()`.
+
+    !!! example
+
+        >>> import jax.numpy as jnp, infinity as inf
+        >>> effect = inf.CategoryEffect("colour", ("red", "blue"), jnp.array([[1.0], [2.0]]), True)
+        >>> float(effect("blue"))
+        2.0
+    """
+
+    name: str = eqx.field(static=True)
+    levels: tuple[str | None, ...] = eqx.field(static=True)
+    values: Float[Array, "L O"]
+    scalar: bool = eqx.field(static=True)
+
+    def __call__(self, level: Any) -> Float[Array, "*O"]:
+        """The mean at a level, `(O,)`, or `()` for a scalar model; a `ValueError` for one that the model does not know."""
+        label = label_of(level)
+        if label not in self.levels:
+            shown = ", ".join("missing" if known is None else known for known in self.levels)
+            raise ValueError(f"got the level {level!r} of {self.name!r}; expected one of {shown}")
+        value = self.values[self.levels.index(label)]
+        return value[0] if self.scalar else value
+
+
+def _additive(units: Units, column: int) -> np.ndarray:
+    """The coefficients of the additive part of a column, `(O, size)`."""
+    additive = units.model.additive
+    size = units.model.bases[column].size
+    return (
+        np.zeros((len(units.scale), size))
+        if additive is None
+        else units.scale[:, None] * np.asarray(additive[column], float)
+    )
+
+
+def _category_effect(
+    units: Units, column: Column, group: tuple[int, ...], weights: np.ndarray, offset: np.ndarray
+) -> CategoryEffect:
+    points = (np.asarray(column.codes) - units.origin[list(group)]) / units.length[list(group)]
+    factor, term = np.ones((weights.shape[1], len(points))), np.zeros((len(offset), len(points)))
+    for d, nodes in zip(group, points.T, strict=True):
+        values = np.asarray(jax.vmap(units.model.bases[d])(jnp.asarray(nodes, units.model.factors[d].dtype)), float).T
+        factor = factor * (np.asarray(units.model.factors[d], float) @ values)
+        term = term + _additive(units, d) @ values
+    means = (offset[:, None] + term + weights @ factor).T
+    return CategoryEffect(
+        column.name, column.levels, jnp.asarray(means, units.model.factors[group[0]].dtype), units.scalar
     )
 
 

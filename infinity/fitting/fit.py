@@ -10,16 +10,18 @@ import numpy as np
 
 from ..descent.solver import warn_single_precision
 from ..models import AbstractSeparable
-from .checks import check_table, check_unknowns
+from .checks import check_unknowns, numeric_matrix, target_names
 from .fitted import Fitted, Outside, unit_box
 from .generic import fit_generic
-from .links import check_link
+from .links import links_to_try
 from .predictor import Predictor
+from .preparation import prepare
 from .result import Result, metrics_of
 from .samples import distinct_rows
 from .selection import described, starting_model
 from .size import choose_size
 from .streamed import Solution, Table, solve_streamed, spread
+from .target_coding import with_means
 from .timing import Stopwatch
 
 
@@ -32,6 +34,9 @@ def fit(
     names: Sequence[str] | None = None,
     target: str | Sequence[str] = "y",
     weights: Any = None,
+    categories: Sequence[str | int] | None = None,
+    missing: str = "error",
+    bounds: Any = None,
     modes: int | None = None,
     elements: int | None = None,
     degree: int | None = None,
@@ -57,8 +62,14 @@ def fit(
     - `solver`: nothing, an Optimistix solver or an Optax transformation. With a solver a separable model is solved by it, without penalties.
     - `names`, `target`: names of the columns.
     - `weights`: `(N,)`, non-negative; a weight of two counts as two measurements, and so do two equal rows.
+    - `categories`: names or indices of the inputs that are categories; their values may be text. Up to 12 levels get a column of 0 and 1 each, save the most
+      frequent one; more are coded by the mean of the target, shrunk and cross-fitted.
+    - `missing`: what becomes of NaN, `None` and empty text: `"error"`; `"drop"`, rows with a missing input or target are left out; `"indicator"`, inputs get
+      the median and a column that says so, categories a level of their own.
+    - `bounds`: `(lower, upper)` of the target, each a number, one number a target, or nothing. No prediction leaves them.
     - `modes`, `elements`, `degree`: of the `KHRONOS` that is made.
-    - `link`: `"identity"`, or `"log"` for a positive target whose logarithm the model describes; selected if nothing is given, identity with a fixed size.
+    - `link`: `"identity"`; `"log"`, the logarithm of a positive target or of its distance from its one bound; `"logit"` between two bounds. Selected if nothing
+      is given, identity with a fixed size.
     - `local`: whether to add a local stage, an additive law and a Gaussian process on the nearest measurements, where that makes the error on the validation
       rows smaller; with nothing given it is tried for tables of up to 20,000 rows that the separable model does not explain to 0.2 %.
     - `outside`: what the model does outside the box of the data: `"error"`, `"warn"`, `"clamp"`, `"linear"` or `"nan"`.
@@ -81,14 +92,16 @@ def fit(
         True
     """
     watch = Stopwatch()
-    inputs, outputs, names, targets = check_table(x, y, names, target)
-    weight = _checked_weights(weights, len(inputs))
+    measured = numeric_matrix(y, "y")
+    links = links_to_try(link, bounds, measured, target_names(target, measured.shape[1]))
+    prepared = prepare(x, y, names, target, categories, missing)
+    inputs, outputs, names, targets = prepared[:4]
+    coding = prepared.coding
+    weight = _checked_weights(weights, len(measured))[prepared.rows]
     if outside not in get_args(Outside):
         raise ValueError(f"outside is {outside!r}; expected one of {', '.join(get_args(Outside))}")
     if not 0 <= holdout < 1:
         raise ValueError(f"holdout is {holdout}; expected a share of the rows, at least 0 and below 1")
-    if link is not None:
-        check_link(link, outputs, targets)
     dtype = jnp.result_type(jnp.asarray(inputs[:1]), jnp.asarray(outputs[:1]), jnp.float32)
     if dtype == jnp.float32 and not jax.config.read("jax_enable_x64"):
         warn_single_precision()
@@ -98,6 +111,8 @@ def fit(
     rows = np.sort(first)
     heldout = rows[_held_out(len(rows), holdout, seed)]
     train = np.setdiff1d(rows, heldout)
+    if coding is not None:
+        coding, inputs = with_means(coding, inputs, outputs, weight, train, heldout, seed)
     table = Table(inputs, outputs, weight, train, heldout, len(inputs) - len(rows), names, targets, dtype)
     if model is not None:
         model = _checked_model(model, inputs, names, outputs.shape[1])
@@ -114,7 +129,7 @@ def fit(
             table,
             model,
             size,
-            link=link,
+            links=links,
             local=local,
             seed=seed,
             tolerance=1e-2 if tolerance is None else tolerance,
@@ -124,10 +139,16 @@ def fit(
         if link not in (None, "identity"):
             raise ValueError(f"link is {link!r}; a model that another solver fits describes the target itself")
         solution = _generic(
-            table, model, (modes, elements, degree), solver, seed, 1e-8 if tolerance is None else tolerance
+            table,
+            model,
+            (modes, elements, degree),
+            solver,
+            seed,
+            1e-8 if tolerance is None else tolerance,
+            "identity" if links is None else links[0],
         )
     as_floats = lambda row: tuple(float(v) for v in row)
-    fitted = lambda inner: Fitted(
+    fitted = lambda inner, coding: Fitted(
         inner=inner,
         lower=as_floats(solution.lower),
         upper=as_floats(solution.upper),
@@ -139,11 +160,12 @@ def fit(
         outside=outside,
         scalar=np.ndim(y) == 1,
         link=solution.link,
+        coding=coding,
     )
     noise = jnp.asarray(solution.noise)
     covariance, scores = (None if a is None else jnp.asarray(a) for a in (solution.covariance, solution.scores))
-    final = Predictor(fitted(solution.model), covariance, noise, scores, solution.local)
-    judged = Predictor(fitted(solution.judged)._quiet(), None, noise, None, solution.judged_local)
+    final = Predictor(fitted(solution.model, coding), covariance, noise, scores, solution.local)
+    judged = Predictor(fitted(solution.judged, None)._quiet(), None, noise, None, solution.judged_local)
     metrics = {"train": metrics_of(outputs[train], _predicted(judged, inputs[train])), "heldout": None}
     prediction = _predicted(judged, inputs[heldout]).reshape(len(heldout), outputs.shape[1])
     if len(heldout):
@@ -156,7 +178,7 @@ def fit(
         predictor=final,
         success=success,
         status="converged" if success else "diverged" if not finite else "unfinished",
-        message=solution.sentence,
+        message=f"{solution.sentence} {prepared.note}".strip(),
         stationarity=solution.stationarity,
         certificate=solution.certificate,
         history=solution.history,
@@ -164,7 +186,7 @@ def fit(
         metrics=metrics,
         timings=watch.seconds(),
         seed=seed,
-        heldout=heldout,
+        heldout=prepared.rows[heldout],
         heldout_prediction=prediction,
         trials=solution.trials,
         options={
@@ -175,7 +197,7 @@ def fit(
     )
 
 
-def _generic(table: Table, model: Any, size: tuple, solver: Any, seed: int, tolerance: float) -> Solution:
+def _generic(table: Table, model: Any, size: tuple, solver: Any, seed: int, tolerance: float, link: str) -> Solution:
     """Any model by a generic solver, or a separable one by the solver that was asked for."""
     count = table.y.shape[1]
     lower, upper = table.x.min(axis=0), table.x.max(axis=0)
@@ -208,7 +230,7 @@ def _generic(table: Table, model: Any, size: tuple, solver: Any, seed: int, tole
         scaled=model is None,
         shift=shift,
         scale=scale,
-        link="identity",
+        link=link,
         converged=found.converged,
         sentence=found.sentence,
         stationarity=found.stationarity,

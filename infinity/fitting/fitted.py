@@ -1,10 +1,11 @@
 r"""A fitted model in physical units, with a stated policy outside its box.
 
-    y = g(shift + scale * model((x - lower) / (upper - lower))),    g the inverse link: nothing, or exp
+    y = g(shift + scale * model((x - lower) / (upper - lower))),    g the inverse link, see `infinity.fitting.links`
 
 The scaling is part of the model but no parameter of it: derivatives with respect to the leaves are those of the inner model.
 """
 
+import dataclasses
 import warnings
 from typing import Any, Literal, get_args
 
@@ -19,7 +20,8 @@ from ..models import AbstractSeparable
 from ..models.evaluator import evaluate
 from ..shapes import rounded_up
 from .checks import check_finite
-from .links import LINKS
+from .coding import Coding
+from .links import KINDS, LINKS
 
 Outside = Literal["error", "warn", "clamp", "linear", "nan"]
 
@@ -44,7 +46,9 @@ class Fitted(eqx.Module):
     - `outside`: what happens outside the box: `"error"`; `"warn"`, linear continuation with a warning; `"linear"`, the same without; `"clamp"`, the value at
       the nearest point of the box; `"nan"`. Inside a traced program (`jit`, `grad`) no warning can be given, so `"warn"` is `"linear"` there.
     - `scalar`: one output of shape `()`.
-    - `link`: `"identity"`, or `"log"` where the model describes the logarithm of the target.
+    - `link`: `"identity"`, `"log"` where the model describes the logarithm of the target, or a link that keeps bounds, see `infinity.fitting.links`.
+    - `coding`: how a table with categories or gaps becomes the D numbers of a point, or nothing where it holds these numbers. `predict` takes the table, a
+      call takes coded numbers.
     """
 
     inner: Any
@@ -58,18 +62,26 @@ class Fitted(eqx.Module):
     outside: str = eqx.field(static=True)
     scalar: bool = eqx.field(static=True)
     link: str = eqx.field(static=True, default="identity")
+    coding: Coding | None = None
 
     def __check_init__(self):
         if self.outside not in get_args(Outside):
             raise ValueError(f"outside is {self.outside!r}; expected one of {', '.join(get_args(Outside))}")
         if self.link not in LINKS:
-            raise ValueError(f"link is {self.link!r}; expected one of {', '.join(LINKS)}")
+            raise ValueError(
+                f"link is {self.link!r}; expected one of {', '.join(KINDS)}, with bounds in brackets where there are any"
+            )
         if not len(self.lower) == len(self.upper) == len(self.names) or not len(self.shift) == len(self.scale) == len(
             self.targets
         ):
             raise ValueError(
                 "a fitted model needs one name, lower and upper end an input, and one name, shift and scale a target"
             )
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of the columns of a table that `predict` takes."""
+        return self.names if self.coding is None else self.coding.inputs
 
     @property
     def dimensions(self) -> int:
@@ -98,26 +110,29 @@ class Fitted(eqx.Module):
         if self.outside == "warn" and not isinstance(beyond, Tracer) and bool(beyond):
             warnings.warn(self._outside_sentence(np.asarray(x)[None]), OutsideWarning, stacklevel=2)
         if self.outside in ("linear", "warn"):
-            value, slope = jax.jvp(self._physical, (inside,), (x - inside,))
-            return value + slope
+            u, change = jax.jvp(self._linked, (inside,), (x - inside,))
+            value = LINKS[self.link].continued(u, change)
+            return value[0] if self.scalar else value
         value = self._physical(inside)
         return jnp.where(beyond, jnp.nan, value) if self.outside == "nan" else value
 
     def _physical(self, x: Float[Array, " D"]) -> Float[Array, "..."]:
-        lower, upper = jnp.asarray(self.lower, x.dtype), jnp.asarray(self.upper, x.dtype)
-        value = jnp.atleast_1d(self.inner((x - lower) / (upper - lower) if self.scaled else x))
-        value = self._in_units(value)
+        value = LINKS[self.link].inverse(self._linked(x))
         return value[0] if self.scalar else value
 
-    def _in_units(self, value: Float[Array, "*N O"]) -> Float[Array, "*N O"]:
-        """From what the inner model describes to the targets."""
+    def _linked(self, x: Float[Array, " D"]) -> Float[Array, " O"]:
+        """What the link describes, at a point of the box."""
+        lower, upper = jnp.asarray(self.lower, x.dtype), jnp.asarray(self.upper, x.dtype)
+        return self._shifted(jnp.atleast_1d(self.inner((x - lower) / (upper - lower) if self.scaled else x)))
+
+    def _shifted(self, value: Float[Array, "*N O"]) -> Float[Array, "*N O"]:
         dtype = value.dtype
-        return LINKS[self.link].inverse(jnp.asarray(self.shift, dtype) + jnp.asarray(self.scale, dtype) * value)
+        return jnp.asarray(self.shift, dtype) + jnp.asarray(self.scale, dtype) * value
 
     def predict(self, x: Any) -> Float[Array, "N *O"]:
         """Values at many points.
 
-        **Arguments:** `x` of shape `(N, D)`, or `(N,)` for one input, in physical units.
+        **Arguments:** `x` of shape `(N, D)`, or `(N,)` for one input, in physical units; with a `coding`, the columns `inputs` of a table as it was fitted.
 
         **Returns:** `(N,)` for a single target, else `(N, O)`.
 
@@ -128,7 +143,7 @@ class Fitted(eqx.Module):
             return self._one_by_one(x)
         rows = np.asarray(x)
         u = evaluate(self.inner, self.inside(rows))
-        values = self._in_units(jnp.asarray(u))
+        values = LINKS[self.link].inverse(self._shifted(jnp.asarray(u)))
         values = values[:, 0] if self.scalar else values
         lower, upper = self._box(rows.dtype)
         beyond = np.flatnonzero(np.any((rows < lower) | (rows > upper), axis=1))
@@ -152,9 +167,13 @@ class Fitted(eqx.Module):
         parts = [_evaluate(self._quiet(), x[start : start + _BATCH]) for start in range(0, len(x), _BATCH)]
         return jnp.concatenate(parts) if parts else jnp.zeros((0,) if self.scalar else (0, len(self.targets)))
 
+    def coded(self, x: Any) -> Float[np.ndarray, "N D"]:
+        """The points of a table, as a call of the model takes them: `jax.vmap(model)(model.coded(table))`."""
+        return np.asarray(x) if self.coding is None else self.coding.code(x)
+
     def checked(self, x: Any) -> Float[Array, "N D"]:
         """The points as an array of the model's dtype, after the checks of `predict`."""
-        rows = np.asarray(x)
+        rows = self.coded(x)
         rows = rows[:, None] if rows.ndim == 1 and self.dimensions == 1 else rows
         if rows.ndim != 2 or rows.shape[1] != self.dimensions:
             raise ValueError(
@@ -194,19 +213,7 @@ class Fitted(eqx.Module):
     def _quiet(self) -> "Fitted":
         """The same model without the policies that act outside a compiled program."""
         quiet = "linear" if self.outside in ("error", "warn") else self.outside
-        return Fitted(
-            self.inner,
-            self.lower,
-            self.upper,
-            self.scaled,
-            self.shift,
-            self.scale,
-            self.names,
-            self.targets,
-            quiet,
-            self.scalar,
-            self.link,
-        )
+        return dataclasses.replace(self, outside=quiet)
 
 
 @eqx.filter_jit

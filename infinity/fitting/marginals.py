@@ -3,9 +3,12 @@ r"""The one-dimensional moments of a separable model under independent inputs.
     u(x) = offset + sum_d b_d(x_d) + sum_m W_m prod_d (mu_dm + g_dm(x_d)),    mu = E f,    g = f - mu,    E g = E b = 0
 
 Every mean is a weighted sum over nodes: the Gauss points of all cells for inputs that are uniform on the box, exact for splines, or the numbers of a sample,
-each with weight `1/N`. The factors are centred at the nodes, before anything is squared, so that a small variance on a large mean keeps its digits.
+each with weight `1/N`. The coded columns of one input, such as those of a category, stand at a node together: its factor is the product of theirs, its
+additive part the sum, and its nodes are its levels, each with its share of the training rows. The factors are centred at the nodes, before anything is
+squared, so that a small variance on a large mean keeps its digits.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -17,7 +20,9 @@ from jaxtyping import Array, Float
 from ..basis import AbstractBasis, gauss_legendre
 from ..models import AbstractSeparable
 from .checks import check_finite
+from .coding import Coding
 from .fitted import Fitted
+from .links import LINKS
 from .result import Result
 
 
@@ -34,6 +39,17 @@ class Units(NamedTuple):
     names: tuple[str, ...]
     targets: tuple[str, ...]
     scalar: bool
+    coding: Coding | None = None
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of the inputs before coding."""
+        return self.names if self.coding is None else self.coding.inputs
+
+    @property
+    def groups(self) -> tuple[tuple[int, ...], ...]:
+        """Which columns belong to each input."""
+        return tuple((d,) for d in range(len(self.names))) if self.coding is None else self.coding.groups
 
 
 class Marginals(NamedTuple):
@@ -81,8 +97,9 @@ def with_units(model: Any, purpose: str) -> Units:
     origin, length = (lower, upper - lower) if fitted.scaled else (np.zeros(D), np.ones(D))
     shift, scale = np.asarray(fitted.shift, float), np.asarray(fitted.scale, float)
     # Integrals of one variable describe what the model sums up: under a link, the logarithm of the target, and it is called so.
-    targets = tuple(f"log({name})" for name in fitted.targets) if fitted.link == "log" else fitted.targets
-    return Units(inner, lower, upper, origin, length, shift, scale, fitted.names, targets, fitted.scalar)
+    link = LINKS[fitted.link]
+    targets = tuple(link.part(o).label(name) for o, name in enumerate(fitted.targets))
+    return Units(inner, lower, upper, origin, length, shift, scale, fitted.names, targets, fitted.scalar, fitted.coding)
 
 
 def marginals(units: Units, distribution: Any = None) -> Marginals:
@@ -94,26 +111,26 @@ def marginals(units: Units, distribution: Any = None) -> Marginals:
     **Raises:** `ValueError` for a sample of another shape, with a number that is not finite, or outside the box.
     """
     model = units.model
-    if distribution is None:
-        low, high = (units.lower - units.origin) / units.length, (units.upper - units.origin) / units.length
-        rules = [_uniform(basis, *ends) for basis, *ends in zip(model.bases, low, high, strict=True)]
-    else:
-        rows = (_checked_sample(units, distribution) - units.origin) / units.length
-        rules = [(column, np.full(len(rows), 1 / len(rows))) for column in rows.T]
-    dtype, O = model.factors[0].dtype, model.outputs
-    values = [
-        np.asarray(_values(basis, jnp.asarray(nodes, dtype)), float).T
-        for basis, (nodes, _) in zip(model.bases, rules, strict=True)
+    rules = [
+        (points if points.ndim == 2 else points[:, None], weights) for points, weights in _rules(units, distribution)
     ]
+    dtype, O = model.factors[0].dtype, model.outputs
     weights = tuple(weight for _, weight in rules)
     mixing = units.scale[:, None] * (1.0 if model.mixing is None else np.asarray(model.mixing, float))
     mixing = np.broadcast_to(mixing, (O, model.modes))
     constant = np.zeros(O) if model.constant is None else np.asarray(model.constant, float)
-    factors = [np.asarray(F, float) @ B for F, B in zip(model.factors, values, strict=True)]
-    if model.additive is None:
-        terms = [np.zeros((O, len(weight))) for weight in weights]
-    else:
-        terms = [units.scale[:, None] * (np.asarray(a, float) @ B) for a, B in zip(model.additive, values, strict=True)]
+    factors, terms = [], []
+    for group, (nodes, weight) in zip(units.groups, rules, strict=True):
+        values = [
+            np.asarray(_values(model.bases[d], jnp.asarray(column, dtype)), float).T
+            for d, column in zip(group, nodes.T, strict=True)
+        ]
+        factors.append(math.prod(np.asarray(model.factors[d], float) @ B for d, B in zip(group, values, strict=True)))
+        if model.additive is None:
+            terms.append(np.zeros((O, len(weight))))
+        else:
+            parts = (np.asarray(model.additive[d], float) @ B for d, B in zip(group, values, strict=True))
+            terms.append(units.scale[:, None] * sum(parts))
     mean = np.stack([f @ weight for f, weight in zip(factors, weights, strict=True)])
     shares = np.stack([a @ weight for a, weight in zip(terms, weights, strict=True)])
     lengths = np.stack([np.sqrt(f**2 @ weight) for f, weight in zip(factors, weights, strict=True)])
@@ -151,8 +168,36 @@ def _uniform(basis: AbstractBasis, low: float, high: float) -> tuple[np.ndarray,
     return nodes.ravel(), (lengths * weights / 2).ravel() / (high - low)
 
 
+def _rules(units: Units, distribution: Any) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Nodes `(Q,)` or `(Q, columns)` of each input, in the coordinates of the model, and their weights `(Q,)`."""
+    columns = lambda d: (
+        (units.lower[d] - units.origin[d]) / units.length[d],
+        (units.upper[d] - units.origin[d]) / units.length[d],
+    )
+    if distribution is not None:
+        rows = (_checked_sample(units, distribution) - units.origin) / units.length
+        return [(rows[:, group], np.full(len(rows), 1 / len(rows))) for group in units.groups]
+    rules = []
+    for at, group in enumerate(units.groups):
+        kind = "number" if units.coding is None else units.coding.columns[at].kind
+        if kind == "number":
+            rules.append(_uniform(units.model.bases[group[0]], *columns(group[0])))
+            continue
+        column, each = units.coding.columns[at], list(group)  # pyright: ignore[reportOptionalMemberAccess]
+        shares = np.asarray(column.shares)
+        if kind == "gaps":
+            nodes, weights = _uniform(units.model.bases[group[0]], *columns(group[0]))
+            gap = (np.array([column.codes[0][0], 1.0]) - units.origin[each]) / units.length[each]
+            there = (0.0 - units.origin[each[1]]) / units.length[each[1]]
+            nodes = np.concatenate([np.stack([nodes, np.full(len(nodes), there)], axis=1), gap[None]])
+            rules.append((nodes, np.append(shares[0] * weights, shares[1])))
+        else:
+            rules.append(((np.asarray(column.codes) - units.origin[each]) / units.length[each], shares))
+    return rules
+
+
 def _checked_sample(units: Units, distribution: Any) -> np.ndarray:
-    rows = np.asarray(distribution)
+    rows = np.asarray(distribution) if units.coding is None else units.coding.code(distribution)
     D = len(units.names)
     rows = rows[:, None] if rows.ndim == 1 and D == 1 else rows
     if rows.ndim != 2 or rows.shape[1] != D or not len(rows) or rows.dtype.kind not in "fiu":

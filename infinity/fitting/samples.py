@@ -59,7 +59,7 @@ class Samples:
 
     def scaled(self, link: str) -> Scaled:
         """What a link makes of the targets."""
-        forward, _, slope = LINKS[link]
+        forward, slope = LINKS[link].forward, LINKS[link].slope
         z, slopes = forward(self.y), slope(self.y)
         shift, scale = (z.mean(axis=0), z.std(axis=0)) if self.units is None else self.units
         scale = np.where(scale > 0, scale, 1.0)

@@ -6,6 +6,8 @@ with the Jacobian `J = du/dtheta` at the solution, the covariance `V` of the par
 `V` by one rank an output, wherever its value turns out to be. Only the products of the candidates with `V` are kept, never `V` itself.
 """
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -20,7 +22,7 @@ from .result import Result
 _BATCH = 1024
 
 
-def sample_next(result: Result, count: int, candidates: int = 4096, seed: int = 0) -> Float[np.ndarray, "count D"]:
+def sample_next(result: Result, count: int, candidates: int = 4096, seed: int = 0) -> Any:
     """Choose points that tell a fit the most.
 
     Greedy: each point is the candidate where the model is least certain once the points before it are measured, with the noise of the fit. No point is chosen
@@ -34,7 +36,8 @@ def sample_next(result: Result, count: int, candidates: int = 4096, seed: int = 
     - `candidates`: how many points of a Sobol sequence on the box, shifted at random, are compared. Memory grows with their number times the parameters'.
     - `seed`: of that shift.
 
-    **Returns:** `(count, D)` in physical units inside the box, in the order of choice.
+    **Returns:** `(count, D)` in physical units inside the box, in the order of choice; with categories an array of objects, as `predict` takes it.
+    Nothing in it is missing.
 
     **Raises:** `ValueError` where there is no covariance, the noise is zero, or `count` is not between 1 and `candidates`.
 
@@ -61,17 +64,27 @@ def sample_next(result: Result, count: int, candidates: int = 4096, seed: int = 
     from scipy.stats import qmc  # slow to import
 
     model = result.model
-    lower, upper = np.asarray(model.lower), np.asarray(model.upper)
-    sequence = qmc.Sobol(model.dimensions, scramble=False).random_base2((candidates - 1).bit_length())[:candidates]
-    share = (sequence + np.random.default_rng(seed).random(model.dimensions)) % 1
-    points = lower + (upper - lower) * share
+    coding = model.coding
+    number = len(model.inputs)
+    sequence = qmc.Sobol(number, scramble=False).random_base2((candidates - 1).bit_length())[:candidates]
+    share = (sequence + np.random.default_rng(seed).random(number)) % 1
+    first = range(number) if coding is None else [group[0] for group in coding.groups]
+    lower, upper = (np.asarray(end)[list(first)] for end in (model.lower, model.upper))
+    table = lower + (upper - lower) * share
+    if coding is not None and coding.categories:
+        table = table.astype(object)
+        for d, column in enumerate(coding.columns):
+            if column.is_category:
+                levels = np.array([level for level in column.levels if level is not None], object)
+                table[:, d] = levels[(share[:, d] * len(levels)).astype(int)]
+    points = model.coded(table)
     dtype = result.covariance.dtype
     parts = [
         _jacobians(model._quiet(), jnp.asarray(points[at : at + _BATCH], dtype)) for at in range(0, candidates, _BATCH)
     ]
     rows = np.concatenate([np.asarray(part, float) for part in parts]) / noise[:, None]
     chosen, _ = greedy(rows, np.asarray(result.covariance, float), count)
-    return points[chosen]
+    return table[chosen]
 
 
 def greedy(

@@ -132,14 +132,15 @@ def select(
     *,
     given: AbstractSeparable | None,
     size: tuple[int | None, int | None, int | None],
-    link: str | None,
+    links: tuple[str, ...] | None,
     local: bool | None,
     seed: int,
 ) -> Selected:
     """Select and fit a model.
 
     **Arguments:** the samples in random order, their inputs on the unit box unless a model is given; a model to fit as it is, or nothing; modes, elements and
-    degree to fix the size, or nothing; a link, or nothing for a choice; whether to try a local stage, or nothing for a choice; the seed of the starts.
+    degree to fix the size, or nothing; the links to choose from, the first for a fixed size, or nothing for a free choice; whether to try a local stage, or
+    nothing for a choice; the seed of the starts.
     """
     x, y = samples.x, samples.y
     outputs = y.shape[1]
@@ -154,7 +155,7 @@ def select(
         modes, elements, degree = size
         fixed = None if given is not None else choose_size(x, outputs, modes, elements, 3 if degree is None else degree)
         begin = in_dtype(given) if given is not None else start(fixed)  # pyright: ignore[reportArgumentType]
-        name = link or "identity"
+        name = "identity" if links is None else links[0]
         if local:
             raise ValueError(
                 f"the table has {len(x)} rows to fit; local=True needs at least {FEWEST_TO_SELECT} of them. Leave it out"
@@ -198,9 +199,9 @@ def select(
         sizes = (one._replace(modes=m) for m in range(modes, 0, -1))
         return next((size for size in sizes if rows * size.unknowns(outputs) <= numbers), None)
 
-    links = ["identity"] if link is None else [link]
-    if link is None and outputs == 1 and y.min() > 0 and y.max() > 3 * y.min():
-        links.append("log")
+    if links is None:
+        positive = outputs == 1 and y.min() > 0 and y.max() > 3 * y.min()
+        links = ("identity", "log") if positive else ("identity",)
     base = choose_size(x, outputs, None, None, 3)
     modes, functions = base.modes, max(len(row) - 1 + p for row, p in zip(base.breakpoints, base.degrees, strict=True))
     attempt(links[0], base, functions)

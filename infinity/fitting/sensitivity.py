@@ -77,7 +77,8 @@ class Sobol:
 def sobol(model: Any, distribution: Any = None) -> Sobol:
     """Variance-based sensitivity of a separable model, exact up to rounding: nothing is sampled.
 
-    The inputs are independent: uniform on the box of the model, or with the marginals of a sample. Outside policies play no part.
+    The inputs are independent: uniform on the box of the model, or with the marginals of a sample. A category, or an input with missing values, is one input,
+    its levels and gaps as frequent as where the model was fitted. Outside policies play no part. Under a link the variance is that of what the model sums up.
 
     **Arguments:**
 
@@ -119,7 +120,7 @@ def sobol(model: Any, distribution: Any = None) -> Sobol:
         pairs * share[:, None, None],
         total * share[:, None],
     )
-    return Sobol(units.names, units.targets, *(np.asarray(field[0]) if units.scalar else field for field in fields))
+    return Sobol(units.inputs, units.targets, *(np.asarray(field[0]) if units.scalar else field for field in fields))
 
 
 def _variances(at: Marginals) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

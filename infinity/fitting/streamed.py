@@ -82,7 +82,7 @@ def solve_streamed(
     model: AbstractSeparable | None,
     size: tuple[int | None, int | None, int | None],
     *,
-    link: str | None,
+    links: tuple[str, ...] | None,
     local: bool | None,
     seed: int,
     tolerance: float,
@@ -90,7 +90,8 @@ def solve_streamed(
 ) -> Solution:
     """Fit a separable model to a table.
 
-    **Arguments:** the table; a model or nothing; modes, elements and degree or nothing; a link or nothing; the seed; the tolerance of the fits; a callback.
+    **Arguments:** the table; a model or nothing; modes, elements and degree or nothing; the links to choose from, or nothing; the seed; the tolerance of the
+    fits; a callback.
     """
     if model is None:
         lower, upper = table.x.min(axis=0), table.x.max(axis=0)
@@ -108,7 +109,7 @@ def solve_streamed(
         progress=progress,
         capacity=len(table.train) + len(table.heldout),
     ).shuffled(seed)
-    selected = select(samples, given=model, size=size, link=link, local=local, seed=seed)
+    selected = select(samples, given=model, size=size, links=links, local=local, seed=seed)
     fits, scaled = selected.fits, samples.scaled(selected.link)
     judged, covariance = combined(fits)
     noise = scaled.noise * np.sqrt(np.mean([float(fit.evidence.variance) for fit in fits]))
@@ -180,4 +181,8 @@ def _scores(
     std = deviation(link, scaled.shift + scaled.scale * value, variance * scaled.scale**2, noise) / scaled.scale
     if selected.local is not None:
         value, std = selected.local.mixed(points[rows], value, std)
-    return np.abs(LINKS[link].forward(table.y[rows]) - scaled.shift - scaled.scale * value) / (scaled.scale * std)
+    u = scaled.shift + scaled.scale * value
+    u = (
+        u if link in ("identity", "log") else np.asarray(LINKS[link].forward(np.asarray(LINKS[link].inverse(u))))
+    )  # within the bounds
+    return np.abs(LINKS[link].forward(table.y[rows]) - u) / (scaled.scale * std)

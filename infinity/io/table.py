@@ -29,7 +29,7 @@ class Table:
     **Arguments:**
 
     - `names`: the columns in their order.
-    - `columns`: `{name: values of shape (N,)}`, all float64.
+    - `columns`: `{name: values of shape (N,)}`, float64; categories are objects, text or `None`.
     """
 
     names: tuple[str, ...]
@@ -39,7 +39,7 @@ class Table:
         return len(self.columns[self.names[0]])
 
     def matrix(self, names: Sequence[str] | None = None) -> np.ndarray:
-        """Return the named columns side by side, shape `(N, len(names))`; all of them when `names` is `None`."""
+        """Return the named columns side by side, shape `(N, len(names))`, of objects if one is; all of them when `names` is `None`."""
         return np.stack([self.columns[name] for name in (self.names if names is None else names)], axis=1)
 
 
@@ -66,8 +66,13 @@ def column_names(path: str | os.PathLike[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def read_table(path: str | os.PathLike[str], columns: Sequence[str] | None = None) -> Table:
-    r"""Read the columns of a table as float64.
+def read_table(
+    path: str | os.PathLike[str],
+    columns: Sequence[str] | None = None,
+    categories: Sequence[str] = (),
+    gaps: bool = False,
+) -> Table:
+    r"""Read the columns of a table as float64, and those that are named as categories as text.
 
     Accepts CSV (comma, semicolon or tab, with a header), TSV, Parquet (needs pyarrow) and NPZ (equally long arrays; a
     matrix `x` of shape `(N, D)` becomes `x0 … x{D-1}`). Lines of text files that start with `#` and empty lines are
@@ -78,6 +83,8 @@ def read_table(path: str | os.PathLike[str], columns: Sequence[str] | None = Non
     - `path`: the file; its ending tells the format.
     - `columns`: the columns that must hold numbers, in the order wanted; all of them when `None`. Others may hold
         anything.
+    - `categories`: those of the columns that hold text; an empty cell is `None`, all other text is a category.
+    - `gaps`: whether numbers may be missing (an empty cell, `nan`, `NA`, `?` and the like), and are NaN then.
 
     **Returns:** a `Table`.
 
@@ -106,9 +113,9 @@ def read_table(path: str | os.PathLike[str], columns: Sequence[str] | None = Non
                 "write the table with index=False"
             )
     if suffix in _TEXT:
-        arrays = read_text(place, _TEXT[suffix], names, wanted)
+        arrays = read_text(place, _TEXT[suffix], names, wanted, categories, gaps)
     else:
-        arrays = read_parquet(place, wanted) if suffix == ".parquet" else read_npz(place, wanted)
+        arrays = (read_parquet if suffix == ".parquet" else read_npz)(place, wanted, categories, gaps)
     table = Table(wanted, arrays)
     if len(table) == 0:
         raise ValueError(f"{place} has column names but no rows of data")
@@ -150,12 +157,17 @@ def write_table(path: str | os.PathLike[str], columns: Mapping[str, np.ndarray])
             with zipfile.ZipFile(partial, "w") as archive:
                 for name, column in columns.items():
                     with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                        np.lib.format.write_array(member, column, allow_pickle=False)
+                        np.lib.format.write_array(member, _as_text(column), allow_pickle=False)
         else:
             from .typed import import_parquet
 
             pyarrow, parquet = import_parquet(place)
             parquet.write_table(pyarrow.table(dict(columns)), partial)
+
+
+def _as_text(column: np.ndarray) -> np.ndarray:
+    """Categories as text; nothing is unpickled, so nothing is pickled."""
+    return np.array(["" if value is None else str(value) for value in column]) if column.dtype == object else column
 
 
 def known_suffix(path: str | os.PathLike[str]) -> str:

@@ -10,6 +10,7 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,8 +24,15 @@ def text_names(path: Path, delimiter: str | None) -> list[str]:
     return _header(path, delimiter)[0]
 
 
-def read_text(path: Path, delimiter: str | None, names: Sequence[str], wanted: Sequence[str]) -> dict[str, np.ndarray]:
-    """Return the wanted columns of a text table as float64.
+def read_text(
+    path: Path,
+    delimiter: str | None,
+    names: Sequence[str],
+    wanted: Sequence[str],
+    categories: Sequence[str] = (),
+    gaps: bool = False,
+) -> dict[str, np.ndarray]:
+    """Return the wanted columns of a text table, numbers as float64 and categories as text.
 
     **Arguments:**
 
@@ -32,15 +40,17 @@ def read_text(path: Path, delimiter: str | None, names: Sequence[str], wanted: S
     - `delimiter`: what separates the cells; found from the header when `None`.
     - `names`: every column of the file.
     - `wanted`: the columns to read.
+    - `categories`: those of them that hold text; an empty cell is `None`.
+    - `gaps`: whether numbers may be missing, and are NaN then.
 
     **Returns:** `{name: (N,)}` in the order of `wanted`.
 
     **Raises:** `ValueError` naming the file, the line and the column of the first bad cell.
     """
     _, delimiter, line = _header(path, delimiter)
-    columns = _read_fast(path, delimiter, line, names, wanted)
+    columns = None if categories else _read_fast(path, delimiter, line, names, wanted)
     if columns is None or not all(_trustworthy(column) for column in columns.values()):
-        return _read_carefully(path, delimiter, line, names, wanted)
+        return _read_carefully(path, delimiter, line, names, wanted, categories, gaps)
     return columns
 
 
@@ -135,10 +145,17 @@ def _trustworthy(column: np.ndarray) -> bool:
 
 
 def _read_carefully(
-    path: Path, delimiter: str, line: int, names: Sequence[str], wanted: Sequence[str]
+    path: Path,
+    delimiter: str,
+    line: int,
+    names: Sequence[str],
+    wanted: Sequence[str],
+    categories: Sequence[str] = (),
+    gaps: bool = False,
 ) -> dict[str, np.ndarray]:
-    places = [(names.index(name), name) for name in wanted]
-    values: dict[str, list[float]] = {name: [] for name in wanted}
+    places = [(names.index(name), name) for name in wanted if name not in categories]
+    texts = [(names.index(name), name) for name in categories]
+    values: dict[str, list[Any]] = {name: [] for name in wanted}
     for number, row in _rows(path, delimiter, line):
         if len(row) != len(names):
             raise ValueError(
@@ -153,9 +170,13 @@ def _read_carefully(
                 value = np.inf
             # float() takes "1_000" for a thousand and rounds long integers; neither passes unseen.
             if not abs(value) < _LARGEST_EXACT or "_" in cell:
-                value = _exact(path, delimiter, line, number, row, place, name)
+                gap = gaps and cell.strip().lower() in _MISSING
+                value = np.nan if gap else _exact(path, delimiter, line, number, row, place, name)
             values[name].append(value)
-    return {name: np.array(column, dtype=np.float64) for name, column in values.items()}
+        for place, name in texts:
+            values[name].append(row[place].strip() or None)
+    kinds = {name: object if name in categories else np.float64 for name in wanted}
+    return {name: np.array(column, dtype=kinds[name]) for name, column in values.items()}
 
 
 def _rows(path: Path, delimiter: str, header: int) -> Iterator[tuple[int, list[str]]]:
@@ -196,13 +217,15 @@ def _exact(path: Path, delimiter: str, header: int, number: int, row: list[str],
         if any(character.isdigit() for character in cell):
             raise ValueError(f"{where}: {_short(cell)} is larger than a float64 can hold; rescale the column")
     if cell.lower() in _MISSING:
-        raise ValueError(f"{where}: the value is missing ({cell!r}); remove the row or fill in the value")
+        raise ValueError(
+            f"{where}: the value is missing ({cell!r}); remove the row, fill in the value, or fit with --missing drop or --missing indicator"
+        )
     if re.fullmatch(r"[+-]?(inf|infinity)", cell, re.IGNORECASE):
         raise ValueError(f"{where}: {cell!r} is not a finite number; remove the row or fill in the value")
     if _is_text_column(path, delimiter, header, place):
         raise ValueError(
-            f"{where}: the column holds text ({_short(cell)!r}); leave it out (--ignore {name}), "
-            "choose the numeric columns (--inputs), or turn it into numbers"
+            f"{where}: the column holds text ({_short(cell)!r}); name it as a category (--categorical {name}), leave it out (--ignore {name}), "
+            "or turn it into numbers"
         )
     raise ValueError(f"{where}: {_short(cell)!r} is not a number{_cell_hint(cell)}")
 

@@ -1,7 +1,7 @@
 """Numbers from typed files: Parquet columns, and NPZ arrays of `N` numbers or of `N × D`.
 
-Truth values become 0 and 1, integers must be exact as float64; text, dates, nested and object columns are refused by
-name, and nothing is ever unpickled.
+Truth values become 0 and 1, integers must be exact as float64; text is read where it is asked for; dates, nested and object
+columns are refused by name, and nothing is ever unpickled.
 """
 
 import contextlib
@@ -32,13 +32,17 @@ def parquet_names(path: Path) -> list[str]:
     return _parquet(path).schema_arrow.names
 
 
-def read_parquet(path: Path, wanted: Sequence[str]) -> dict[str, np.ndarray]:
-    """Return the wanted columns of a Parquet file as float64.
+def read_parquet(
+    path: Path, wanted: Sequence[str], categories: Sequence[str] = (), gaps: bool = False
+) -> dict[str, np.ndarray]:
+    """Return the wanted columns of a Parquet file, numbers as float64 and categories as text or numbers.
 
     **Arguments:**
 
     - `path`: the file.
     - `wanted`: the columns to read.
+    - `categories`: those of them that may hold text; missing ones are `None`.
+    - `gaps`: whether numbers may be missing, and are NaN then.
 
     **Returns:** `{name: (N,)}`.
 
@@ -49,6 +53,9 @@ def read_parquet(path: Path, wanted: Sequence[str]) -> dict[str, np.ndarray]:
     types = pyarrow.types
     for name in wanted:
         kind = file.schema_arrow.field(name).type
+        inner = kind.value_type if types.is_dictionary(kind) else kind
+        if name in categories and (types.is_string(inner) or types.is_large_string(inner)):
+            continue
         if not (types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)):
             raise ValueError(_not_numbers(path, name, str(kind)))
     try:
@@ -58,12 +65,20 @@ def read_parquet(path: Path, wanted: Sequence[str]) -> dict[str, np.ndarray]:
     arrays = {}
     for name in wanted:
         column = content.column(name).combine_chunks()
-        if column.null_count:
+        if name in categories:
+            arrays[name] = np.array(column.to_pylist(), dtype=object)
+            continue
+        if column.null_count and not gaps:
             row = int(np.argmax(column.is_null().to_numpy(zero_copy_only=False))) + 1
             raise ValueError(
-                f"{path}, row {row}, column {name!r}: the value is missing; remove the row or fill in the value"
+                f"{path}, row {row}, column {name!r}: the value is missing; remove the row, fill in the value, or fit with --missing drop or "
+                "--missing indicator"
             )
-        arrays[name] = _as_float64(path, name, column.to_numpy(zero_copy_only=False))
+        missing = column.is_null().to_numpy(zero_copy_only=False)
+        filled = column.drop_null().to_numpy(zero_copy_only=False)
+        values = np.full(len(missing), np.nan)
+        values[~missing] = _as_float64(path, name, filled, gaps)
+        arrays[name] = values
     return arrays
 
 
@@ -73,8 +88,10 @@ def npz_names(path: Path) -> list[str]:
         return [name for key in file.files for name in _split(path, key, _member(path, file, key))]
 
 
-def read_npz(path: Path, wanted: Sequence[str]) -> dict[str, np.ndarray]:
-    """Return the wanted columns of an NPZ file as float64; arguments, result and errors as `read_parquet`."""
+def read_npz(
+    path: Path, wanted: Sequence[str], categories: Sequence[str] = (), gaps: bool = False
+) -> dict[str, np.ndarray]:
+    """Return the wanted columns of an NPZ file; arguments, result and errors as `read_parquet`."""
     columns = {}
     with _npz(path) as file:
         for key in file.files:
@@ -86,7 +103,11 @@ def read_npz(path: Path, wanted: Sequence[str]) -> dict[str, np.ndarray]:
             raise ValueError(
                 f"{path}: {first!r} has {lengths[first]} rows and {name!r} has {length}; all arrays need one length"
             )
-    return {name: _as_float64(path, name, columns[name]) for name in wanted}
+    text = lambda name: name in categories and columns[name].dtype.kind == "U"
+    return {
+        name: _as_labels(columns[name]) if text(name) else _as_float64(path, name, columns[name], gaps)
+        for name in wanted
+    }
 
 
 def _parquet(path: Path) -> Any:
@@ -137,7 +158,11 @@ def _split(path: Path, key: str, array: np.ndarray) -> dict[str, np.ndarray]:
     )
 
 
-def _as_float64(path: Path, name: str, values: np.ndarray) -> np.ndarray:
+def _as_labels(values: np.ndarray) -> np.ndarray:
+    return np.array([text.strip() or None for text in values.tolist()], dtype=object)
+
+
+def _as_float64(path: Path, name: str, values: np.ndarray, gaps: bool) -> np.ndarray:
     if values.dtype.kind not in "fiub":
         raise ValueError(_not_numbers(path, name, str(values.dtype)))
     if values.dtype.kind in "iu" and values.dtype.itemsize == 8 and len(values):
@@ -152,7 +177,7 @@ def _as_float64(path: Path, name: str, values: np.ndarray) -> np.ndarray:
                     "as a float64; rescale the column, or leave it out"
                 )
     column = values.astype(np.float64)
-    bad = np.flatnonzero(~np.isfinite(column))
+    bad = np.flatnonzero(np.isinf(column) if gaps else ~np.isfinite(column))
     if len(bad):
         row = int(bad[0])
         raise ValueError(
@@ -165,7 +190,7 @@ def _as_float64(path: Path, name: str, values: np.ndarray) -> np.ndarray:
 def _not_numbers(path: Path, name: str, kind: str) -> str:
     return (
         f"{path}, column {name!r}: it holds {kind}, not numbers; leave it out (--ignore {name}), "
-        "choose the numeric columns (--inputs), or turn it into numbers"
+        "name a column of text as a category (--categorical), or turn it into numbers"
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from .figure import BLUE, GREY, ORANGE, new_axes, tidy
 
 _MOST_ROWS = 256
+_MOST_LABELS = 6
 
 
 def partial_dependence(
@@ -24,10 +25,10 @@ def partial_dependence(
 
     - `predict`: many points `(K, D)` to their values `(K,)` or `(K, O)`.
     - `x`: the rows to average over, shape `(N, D)`; of many rows 256 evenly spaced ones are taken.
-    - `dimension`: which input varies, over its range in `x`.
-    - `points`: how many values it takes.
+    - `dimension`: which input varies, over its range in `x`, or over its categories there.
+    - `points`: how many values it takes, if these are numbers.
 
-    **Returns:** `(t, mean, spread)`: the values of shape `(points,)`, the mean of shape `(points, O)`, and the standard
+    **Returns:** `(t, mean, spread)`: the values of shape `(points,)`, text for categories, the mean of shape `(points, O)`, and the standard
     deviation over the rows of the curve about its own mean, of shape `(points, O)`. A spread says that the effect of
     this input depends on the others.
 
@@ -43,16 +44,30 @@ def partial_dependence(
     """
     rows = np.asarray(x)
     rows = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _MOST_ROWS)).round().astype(int))]
-    low, high = float(np.min(np.asarray(x)[:, dimension])), float(np.max(np.asarray(x)[:, dimension]))
-    t = np.linspace(low, high, points)
-    # linspace may pass the last value by one rounding, and so leave the model's domain.
-    t = np.clip(t, low, high).astype(rows.dtype)
+    column = _numbers(np.asarray(x)[:, dimension])
+    if column is None:
+        t = np.array(sorted({str(value) for value in np.asarray(x)[:, dimension] if value is not None}), object)
+        points = len(t)
+    else:
+        low, high = float(np.nanmin(column)), float(np.nanmax(column))
+        # linspace may pass the last value by one rounding, and so leave the model's domain.
+        t = np.clip(np.linspace(low, high, points), low, high).astype(column.dtype)
     repeated = np.repeat(rows[None], points, axis=0)
     repeated[:, :, dimension] = t[:, None]
     values = np.asarray(predict(repeated.reshape(points * len(rows), -1)), dtype=float)
     values = values.reshape(points, len(rows), -1)
     centred = values - values.mean(axis=0)
     return t, values.mean(axis=1), centred.std(axis=1)
+
+
+def _numbers(column: np.ndarray) -> np.ndarray | None:
+    """The numbers of a column, NaN for missing ones; nothing for categories."""
+    if column.dtype != object:
+        return column
+    try:
+        return column.astype(float)
+    except (TypeError, ValueError):
+        return None
 
 
 def factors(
@@ -107,10 +122,14 @@ def factors(
     margin = 0.05 * (high - low) or 1.0
     for d, (t, mean, spread) in enumerate(curves):
         m, s = mean[:, output], spread[:, output]
-        axes[d].fill_between(t, m - s, m + s, color=ORANGE, alpha=0.25, linewidth=0)
-        axes[d].plot(t, m, color=BLUE, linewidth=1.5)
-        shown = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), 60)).round().astype(int)), d]
-        axes[d].plot(shown, np.full(len(shown), low - margin), "|", color=GREY, markersize=4, clip_on=False)
+        if t.dtype == object:
+            axes[d].errorbar(np.arange(len(t)), m, s, fmt="o", color=BLUE, ecolor=ORANGE, markersize=4)
+            axes[d].set_xticks(np.arange(len(t)), list(t) if len(t) <= _MOST_LABELS else [""] * len(t), fontsize=7)
+        else:
+            axes[d].fill_between(t, m - s, m + s, color=ORANGE, alpha=0.25, linewidth=0)
+            axes[d].plot(t, m, color=BLUE, linewidth=1.5)
+            shown = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), 60)).round().astype(int)), d]
+            axes[d].plot(shown, np.full(len(shown), low - margin), "|", color=GREY, markersize=4, clip_on=False)
         axes[d].set_ylim(low - margin, high + margin)
         axes[d].set_xlabel(names[d], fontsize=9)
         if d % 4 == 0:

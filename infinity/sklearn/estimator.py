@@ -13,6 +13,7 @@ from sklearn.utils.validation import validate_data
 
 from ..fitting import Fitted, Result
 from ..fitting.fitted import Outside
+from ..fitting.links import bounded, checked_bounds
 from ..fitting.result import metrics_of
 from .precision import double_precision, to_jax, to_numpy
 from .solve import SmallTableWarning, solve
@@ -24,7 +25,7 @@ __all__ = ["AbstractKHRONOSEstimator", "SmallTableWarning"]
 class AbstractKHRONOSEstimator(BaseEstimator, abc.ABC):
     """An estimator that fits a `KHRONOS` to a table.
 
-    A subclass has the parameters `modes`, `elements`, `degree`, `outside`, `tolerance` and `random_state`.
+    A subclass has the parameters `modes`, `elements`, `degree`, `outside`, `tolerance` and `random_state`, and may have `bounds`.
     """
 
     modes: Any
@@ -54,6 +55,8 @@ class AbstractKHRONOSEstimator(BaseEstimator, abc.ABC):
         targets = y.reshape(len(y), -1)
         table = prepare(X, targets, checked_weights(sample_weight, len(X)))
         count = targets.shape[1]
+        called = ["y"] if count == 1 else [f"y{o}" for o in range(count)]
+        link = bounded("identity", checked_bounds(getattr(self, "bounds", None), targets, tuple(called)))
         names = getattr(self, "feature_names_in_", [f"x{d}" for d in range(X.shape[1])])
         with double_precision():
             result = solve(
@@ -65,8 +68,9 @@ class AbstractKHRONOSEstimator(BaseEstimator, abc.ABC):
                 tolerance=None if self.tolerance is None else float(self.tolerance),
                 seed=self._seed(),
                 names=[str(names[d]) for d in table.columns],
-                targets=["y"] if count == 1 else [f"y{o}" for o in range(count)],
+                targets=called,
                 scalar=y.ndim == 1,
+                link=link,
             )
             prediction = dataclasses.replace(result.predictor, model=result.model._quiet()).predict(X[:, table.columns])
         if not result.success:

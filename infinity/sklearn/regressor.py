@@ -28,6 +28,7 @@ class KHRONOSRegressor(RegressorMixin, AbstractKHRONOSEstimator):
     - `degree`: of the splines; with all three left out, they are selected, as by `inf.fit`.
     - `outside`: what is predicted outside the box of the training data: `"clamp"`, the value at the nearest point of the box; `"linear"`, linear
       continuation; `"warn"`, the same with a warning; `"nan"`; `"error"`.
+    - `bounds`: `(lower, upper)` of the target, each a number, one number a target, or `None`; no prediction leaves them.
     - `tolerance`: relative change of the loss at which the iteration ends; `None` is 1e-2.
     - `random_state`: a seed, a `RandomState` or `None`: which samples come first, and the start.
 
@@ -63,6 +64,7 @@ class KHRONOSRegressor(RegressorMixin, AbstractKHRONOSEstimator):
         elements: Any = None,
         degree: Any = None,
         outside: Any = "clamp",
+        bounds: Any = None,
         tolerance: Any = None,
         random_state: Any = 0,
     ):
@@ -70,6 +72,7 @@ class KHRONOSRegressor(RegressorMixin, AbstractKHRONOSEstimator):
         self.elements = elements
         self.degree = degree
         self.outside = outside
+        self.bounds = bounds
         self.tolerance = tolerance
         self.random_state = random_state
 

@@ -38,16 +38,18 @@ def solve(
     names: Sequence[str],
     targets: Sequence[str],
     scalar: bool,
+    link: str,
 ) -> Result:
     """Fit a table.
 
     **Arguments:** the table; `modes`, `elements`, `degree`, `outside`, `tolerance` and `seed` as of `inf.fit`; the names of the kept inputs and of the targets;
-    whether predictions have no axis of targets.
+    whether predictions have no axis of targets; the link, an identity
+    that may keep bounds.
 
     **Returns:** a `Result` in physical units, without metrics. Warns with `SmallTableWarning` where a smaller model than asked for was fitted.
     """
     if not (table.any_input and table.varying.any()):
-        return _in_units(linear(table, seed), table, outside, names, targets, scalar)
+        return _in_units(linear(table, seed), table, outside, names, targets, scalar, link)
     size: dict[str, Any] = {"modes": modes, "elements": elements, "degree": degree}
     if not _carries(table, size):
         chosen = modes is not None or elements is not None
@@ -61,7 +63,7 @@ def solve(
             stacklevel=4,
         )
         if small:
-            return _in_units(linear(table, seed), table, outside, names, targets, scalar)
+            return _in_units(linear(table, seed), table, outside, names, targets, scalar, link)
     # On the unit box and with standardised targets no target can be taken for a copy of an input.
     result = fit(
         table.t,
@@ -73,7 +75,7 @@ def solve(
         seed=seed,
         **size,
     )
-    return _in_units(_with_constant_targets(result, table), table, outside, names, targets, scalar)
+    return _in_units(_with_constant_targets(result, table), table, outside, names, targets, scalar, link)
 
 
 def _carries(table: Table, size: dict[str, Any]) -> bool:
@@ -89,7 +91,13 @@ def _carries(table: Table, size: dict[str, Any]) -> bool:
 
 
 def _in_units(
-    result: Result, table: Table, outside: str, names: Sequence[str], targets: Sequence[str], scalar: bool
+    result: Result,
+    table: Table,
+    outside: str,
+    names: Sequence[str],
+    targets: Sequence[str],
+    scalar: bool,
+    link: str,
 ) -> Result:
     """The result on the unit box in physical units."""
     inner = result.model
@@ -106,6 +114,7 @@ def _in_units(
         targets=tuple(targets),
         outside=outside,
         scalar=scalar,
+        link=link,
     )
     found = result.predictor
     # The local stage works in the units of the inner model and stays as it is.

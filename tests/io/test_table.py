@@ -20,7 +20,10 @@ def _file(folder, content, name="data.csv"):
 
 TEXT_FAULTS = {
     "text": ("a,b\n1,2\n3,red\n", "line 3, column 'b': 'red' is not a number"),
-    "text column": ("a,b\n1,red\n3,blue\n", r"column 'b': the column holds text \('red'\).*--ignore b.*--inputs"),
+    "text column": (
+        "a,b\n1,red\n3,blue\n",
+        r"column 'b': the column holds text \('red'\).*--categorical b.*--ignore b",
+    ),
     "empty cell": ("a,b\n1,2\n,4\n", "line 3, column 'a': the value is missing"),
     "NaN": ("a,b\n1,2\n3,nan\n", "line 3, column 'b': the value is missing"),
     "NA": ("a,b\n1,NA\n3,4\n", "line 2, column 'b': the value is missing"),

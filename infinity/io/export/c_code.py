@@ -1,9 +1,10 @@
-"""A model as C99: `void NAME_predict(const double *x, double *y)`, tables as constants, Horner's rule, nothing beyond libc (`-lm` for the link `log`)."""
+"""A model as C99: `void NAME_predict(const double *x, double *y)`, tables as constants, Horner's rule, nothing beyond libc (`-lm` for links)."""
 
 import numpy as np
 
 from .description import Description
-from .text import MARK, POLICIES, columns, numbers, quoted
+from .linked import C, joined
+from .text import MARK, POLICIES, code_lines, columns, numbers, quoted
 
 _CODE = """
 #include <math.h>
@@ -82,8 +83,8 @@ void {name}_predict(const double *x, double *y)
             y[o] += mixing[o * MODES + m] * modes[m];
             after[o] += mixing[o * MODES + m] * change[m];
         }}
-        y[o] = {joined};
     }}
+    {joined}
 }}
 """
 
@@ -102,10 +103,11 @@ def c_code(model: Description, name: str, version: str) -> str:
         model.outside, POLICIES[model.outside]
     )
     rows = [np.concatenate([axis.factors, axis.additive], axis=1).transpose(0, 2, 1).ravel() for axis in axes]
+    coded = "".join(f"   Coded {line}.\n" for line in code_lines(model.coding))
     comment = (
         f"/* {quoted(name)}: a sum of products of one-dimensional splines. {MARK} {version}; C99.\n\n   x, inputs:\n{columns(model.inputs, box)}\n"
         f"   y, targets:\n{columns(model.targets)}\n   Outside the box: {policy.replace('NAME', name)}.\n"
-        f"   {name}_inside(x) is 1 inside the box, else 0. Calls keep no state. */\n"
+        f"{coded}   {name}_inside(x) is 1 inside the box, else 0. Calls keep no state. */\n"
     )
     return comment + _CODE.format(
         name=name, D=len(axes), O=len(model.targets), M=model.mixing.shape[1], P=model.powers, A=axes[0].additive.shape[1],
@@ -115,6 +117,6 @@ def c_code(model: Description, name: str, version: str) -> str:
         first=", ".join(str(at) for at in np.cumsum([0, *(axis.cells + 1 for axis in axes)])),
         edges=numbers(np.concatenate([axis.breakpoints for axis in axes])), table=numbers(np.concatenate(rows)),
         check=_CHECK.format(name=name) if model.outside in ("error", "nan") else "",
-        joined="exp(y[o]) * (1.0 + after[o])" if model.link == "log" else "y[o] + after[o]",
+        joined="\n    ".join(f"y[{o}] = {joined(part, f'y[{o}]', f'after[{o}]', C)};" for o, part in enumerate(model.parts)),
         beyond="0.0" if model.outside == "clamp" else "x[d] - inside",
     )  # fmt: skip

@@ -16,6 +16,8 @@ import numpy as np
 
 from ...basis import BSpline
 from ...fitting import Fitted, Result
+from ...fitting.coding import Coding
+from ...fitting.links import LINKS, Part
 from ...models import AbstractSeparable
 from ...models.evaluator import splines_of
 
@@ -53,7 +55,7 @@ class Description:
     """A fitted separable model as numbers.
 
     **Fields:** the `axes`, one an input; the names of the `targets`; `constant` `(O,)`; `mixing` `(O, M)`; `outside`, the policy of `Fitted`; `scalar`,
-    whether one target comes without an axis.
+    whether one target comes without an axis; the name of the `link`; the `coding` of categories and gaps, or nothing.
     """
 
     axes: tuple[Axis, ...]
@@ -63,6 +65,12 @@ class Description:
     outside: str
     scalar: bool
     link: str = "identity"
+    coding: Coding | None = None
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The link of each target."""
+        return tuple(LINKS[self.link].part(o) for o in range(len(self.targets)))
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -134,6 +142,7 @@ def describe(model: Any) -> Description:
         fitted.outside,
         fitted.scalar,
         fitted.link,
+        fitted.coding,
     )
     tables = [leaf for axis in axes for leaf in (axis.factors, axis.additive)]
     if not all(np.isfinite(numbers).all() for numbers in (*tables, found.constant, found.mixing)):

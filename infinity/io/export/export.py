@@ -42,6 +42,9 @@ def export(
 
     **Returns:** the text.
 
+    A model with categories or missing values: the module for NumPy takes the table as it was fitted, the other formats take coded columns and say in a comment
+    (JSON: in `coding`) what each category is coded as.
+
     Outside the box the code does what the model does; where it cannot warn or raise an error, C and SymPy give the straight lines for `"warn"`
     and NaN for `"error"`. The values agree with the model's to rounding, in double precision.
 

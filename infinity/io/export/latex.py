@@ -1,11 +1,13 @@
 r"""A model as a LaTeX formula for reading: the sum of products, then a table of polynomials for each input (needs amsmath)."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
+from ...fitting.links import Part
 from .description import Description
-from .text import MARK
+from .text import MARK, code_lines
 
 _SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -16,7 +18,8 @@ _SPECIAL = {
 def latex(model: Description, name: str, version: str, digits: int) -> str:
     """The text of the fragment, numbers with so many significant digits."""
     M, O, D = model.mixing.shape[1], len(model.targets), len(model.axes)
-    lines = [f"% {' '.join(name.split())}. {MARK} {version}; {digits} digits; needs amsmath.", r"\begin{align*}"]
+    lines = [f"% {' '.join(name.split())}. {MARK} {version}; {digits} digits; needs amsmath."]
+    lines += [*(f"% Coded {line}." for line in code_lines(model.coding)), r"\begin{align*}"]
     product = (
         " ".join(f"f_{{{d + 1},m}}(x_{{{d + 1}}})" for d in range(D))
         if D <= 4
@@ -27,8 +30,7 @@ def latex(model: Description, name: str, version: str, digits: int) -> str:
         if model.has_additive:
             terms.append(rf"\sum_{{d=1}}^{{{D}}} a_{{d{f',{o + 1}' if O > 1 else ''}}}(x_d)")
         terms.append(rf"\sum_{{m=1}}^{{{M}}} w_{{{f'{o + 1},' if O > 1 else ''}m}} \, {product}")
-        left = rf"\log {name_of(target)}" if model.link == "log" else name_of(target)
-        lines.append(rf"{left} &= {' + '.join(terms)} \\")
+        lines.append(rf"{_linked(model.parts[o], name_of(target), digits)} &= {' + '.join(terms)} \\")
     for o in range(O):
         lines.append(
             rf"w_{{{f'{o + 1},' if O > 1 else ''}1 \dots {M}}} &= {', '.join(written(w, digits) for w in model.mixing[o])} \\"
@@ -41,6 +43,21 @@ def latex(model: Description, name: str, version: str, digits: int) -> str:
     for d in range(D):
         lines += _table(model, d, digits)
     return "\n".join(lines) + "\n"
+
+
+def _linked(part: Part, name: str, digits: int) -> str:
+    """What the model describes of a target."""
+    lower, upper = (written(end, digits) if math.isfinite(end) else "" for end in (part.lower, part.upper))
+    if part.kind == "between":
+        return rf"\log \frac{{{name} - ({lower})}}{{{upper} - {name}}}"
+    if part.kind == "below":
+        return rf"-\log ({upper} - {name})"
+    if part.kind == "above":
+        return rf"\log ({name} - ({lower}))"
+    if part.kind == "clip":
+        ends = rf"\in [{lower},\, {upper}]" if lower and upper else rf"\ge {lower}" if lower else rf"\le {upper}"
+        return rf"{name}\ (\text{{kept }} {ends})"
+    return rf"\log {name}" if part.kind == "log" else name
 
 
 def _table(model: Description, d: int, digits: int) -> list[str]:

@@ -1,7 +1,8 @@
 """A model as a Python module that builds its SymPy expression: one Piecewise for each function of one input."""
 
 from .description import Description
-from .text import MARK, POLICIES, docstring, nested, numbers
+from .linked import SYMPY, joined
+from .text import MARK, POLICIES, code_lines, docstring, nested, numbers
 
 _BODY = '''
 SYMBOLS = tuple(sympy.Symbol(name, real=True) for name in INPUTS)
@@ -19,7 +20,7 @@ def expression(target=0):
             for factors, _ in pieces:
                 value, change = value * factors[m][0], change * factors[m][0] + value * factors[m][1]
             total, beyond = total + weight * value, beyond + weight * change
-        total = {joined}
+{joined}
 {finish}        return total
 
 
@@ -88,6 +89,7 @@ def sympy_code(model: Description, name: str, version: str) -> str:
         f"CONSTANT = {nested(model.constant)}\nMIXING = {nested(model.mixing)}\n"
         "# For each input: ends of the cells; powers of the factors (cell, mode, power) and of the additive functions (cell, target, power),\n"
         "# in a variable from -1 to 1 across the cell.\n"
+        + "".join(f"# Coded {line}.\n" for line in code_lines(model.coding))
     )
     tables = {
         "EDGES": [nested(axis.physical) for axis in axes],
@@ -96,7 +98,14 @@ def sympy_code(model: Description, name: str, version: str) -> str:
     }
     data = "".join(f"{key} = (\n    {(',' + chr(10) + '    ').join(rows)},\n)\n" for key, rows in tables.items())
     finish = ""
-    joined = "sympy.exp(total) * (1 + beyond)" if model.link == "log" else "total + beyond"
+    branches = [joined(part, "total", "beyond", SYMPY) for part in model.parts]
+    if len(set(branches)) == 1:
+        link = f"        total = {branches[0]}"
+    else:
+        link = "\n".join(
+            f"        {'el' if o else ''}if target == {o}:\n            total = {branch}"
+            for o, branch in enumerate(branches)
+        )
     if outside == "nan":
         ends = "    return sympy.Piecewise(*inside), sympy.Integer(0)\n"
         finish = (
@@ -105,4 +114,4 @@ def sympy_code(model: Description, name: str, version: str) -> str:
         )
     else:
         ends = _ENDS.format(change=_CHANGES[outside])
-    return head + data + _BODY.format(policy=POLICIES[outside], ends=ends, finish=finish, joined=joined)
+    return head + data + _BODY.format(policy=POLICIES[outside], ends=ends, finish=finish, joined=link)

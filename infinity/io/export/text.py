@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ...fitting.coding import Coding
+
 # The first lines of every exported file hold this, so that a newer export may replace an older one and nothing else.
 MARK = "Written by Infinity"
 
@@ -59,6 +61,23 @@ def quoted(text: str) -> str:
 def docstring(text: str) -> str:
     """The text as the inside of a Python docstring."""
     return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def code_lines(coding: Coding | None) -> list[str]:
+    """What the categories and missing values of a table are in the columns of the model, one line an input that is coded."""
+    lines = []
+    for column in () if coding is None else coding.columns:
+        if column.kind == "gaps":
+            lines.append(
+                f"{quoted(column.name)}: missing -> {number(column.codes[0][0])}, 1.0; any number -> itself, 0.0"
+            )
+        elif column.is_category:
+            names = ("missing" if level is None else quoted(level) for level in column.levels)
+            pairs = (
+                f"{name} -> {', '.join(map(number, code))}" for name, code in zip(names, column.codes, strict=True)
+            )
+            lines.append(f"{quoted(column.name)}: {'; '.join(pairs)}")
+    return lines
 
 
 def columns(names: tuple[str, ...], details: list[str] | None = None) -> str:
