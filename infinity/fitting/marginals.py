@@ -170,29 +170,24 @@ def _uniform(basis: AbstractBasis, low: float, high: float) -> tuple[np.ndarray,
 
 def _rules(units: Units, distribution: Any) -> list[tuple[np.ndarray, np.ndarray]]:
     """Nodes `(Q,)` or `(Q, columns)` of each input, in the coordinates of the model, and their weights `(Q,)`."""
-    columns = lambda d: (
-        (units.lower[d] - units.origin[d]) / units.length[d],
-        (units.upper[d] - units.origin[d]) / units.length[d],
-    )
+    inside = lambda points, columns: (np.asarray(points) - units.origin[columns]) / units.length[columns]
     if distribution is not None:
-        rows = (_checked_sample(units, distribution) - units.origin) / units.length
+        rows = inside(_checked_sample(units, distribution), slice(None))
         return [(rows[:, group], np.full(len(rows), 1 / len(rows))) for group in units.groups]
     rules = []
-    for at, group in enumerate(units.groups):
-        kind = "number" if units.coding is None else units.coding.columns[at].kind
-        if kind == "number":
-            rules.append(_uniform(units.model.bases[group[0]], *columns(group[0])))
+    columns = [None] * len(units.groups) if units.coding is None else units.coding.columns
+    for column, group in zip(columns, units.groups, strict=True):
+        each, d = list(group), group[0]
+        if column is not None and column.is_category:
+            rules.append((inside(column.codes, each), np.asarray(column.shares)))
             continue
-        column, each = units.coding.columns[at], list(group)  # pyright: ignore[reportOptionalMemberAccess]
-        shares = np.asarray(column.shares)
-        if kind == "gaps":
-            nodes, weights = _uniform(units.model.bases[group[0]], *columns(group[0]))
-            gap = (np.array([column.codes[0][0], 1.0]) - units.origin[each]) / units.length[each]
-            there = (0.0 - units.origin[each[1]]) / units.length[each[1]]
-            nodes = np.concatenate([np.stack([nodes, np.full(len(nodes), there)], axis=1), gap[None]])
-            rules.append((nodes, np.append(shares[0] * weights, shares[1])))
-        else:
-            rules.append(((np.asarray(column.codes) - units.origin[each]) / units.length[each], shares))
+        low, high = (float(inside(end, d)) for end in (units.lower[d], units.upper[d]))
+        nodes, weights = _uniform(units.model.bases[d], low, high)
+        if column is not None and column.kind == "gaps":
+            present = np.full(len(nodes), inside(0.0, each[1]))
+            nodes = np.concatenate([np.stack([nodes, present], axis=1), inside([[column.codes[0][0], 1.0]], each)])
+            weights = np.append(column.shares[0] * weights, column.shares[1])
+        rules.append((nodes, weights))
     return rules
 
 
