@@ -78,6 +78,11 @@ class Fitted(eqx.Module):
                 "a fitted model needs one name, lower and upper end an input, and one name, shift and scale a target"
             )
 
+        if self.coding is not None and self.coding.names != self.names:
+            raise ValueError(
+                f"the coding of a fitted model makes the columns {', '.join(self.coding.names)}; its names are {', '.join(self.names)}"
+            )
+
     @property
     def inputs(self) -> tuple[str, ...]:
         """The names of the columns of a table that `predict` takes."""
@@ -167,18 +172,24 @@ class Fitted(eqx.Module):
         parts = [_evaluate(self._quiet(), x[start : start + _BATCH]) for start in range(0, len(x), _BATCH)]
         return jnp.concatenate(parts) if parts else jnp.zeros((0,) if self.scalar else (0, len(self.targets)))
 
-    def coded(self, x: Any) -> Float[np.ndarray, "N D"]:
-        """The points of a table, as a call of the model takes them: `jax.vmap(model)(model.coded(table))`."""
-        return np.asarray(x) if self.coding is None else self.coding.code(x)
+    def coded(self, x: Any) -> np.ndarray:
+        """The points `(N, D)` of a table, as a call of the model takes them: `jax.vmap(model)(model.coded(table))`.
 
-    def checked(self, x: Any) -> Float[Array, "N D"]:
-        """The points as an array of the model's dtype, after the checks of `predict`."""
-        rows = self.coded(x)
+        **Raises:** `ValueError` for a wrong shape, and for what the coding does not know.
+        """
+        if self.coding is not None:
+            return self.coding.code(x)
+        rows = np.asarray(x)
         rows = rows[:, None] if rows.ndim == 1 and self.dimensions == 1 else rows
         if rows.ndim != 2 or rows.shape[1] != self.dimensions:
             raise ValueError(
                 f"x has shape {rows.shape}; expected (N, {self.dimensions}), the columns {', '.join(self.names)}"
             )
+        return rows
+
+    def checked(self, x: Any) -> Float[Array, "N D"]:
+        """The points as an array of the model's dtype, after the checks of `predict`."""
+        rows = self.coded(x)
         check_finite(rows, self.names)
         if self.outside in ("error", "warn") and self.rows_outside(rows).any():
             sentence = self._outside_sentence(rows)

@@ -228,3 +228,36 @@ def test_writing_is_whole_or_not_at_all(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["out.csv"]
     with path.open() as file:
         assert list(csv.reader(file)) == [["a"], ["1.0"]]
+
+
+MIXED = {"a": [1.5, None, 3.0], "kind": ["red", None, "007"], "y": [1.0, 2.0, 3.0]}
+
+
+def mixed_table(path):
+    """A table with a category and gaps in each format."""
+    if path.suffix == ".parquet":
+        pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        parquet.write_table(pyarrow.table(MIXED), path)
+    elif path.suffix == ".npz":
+        kinds = np.array(["red", " ", "007"])
+        np.savez(path, a=np.array([1.5, np.nan, 3.0]), kind=kinds, y=np.array(MIXED["y"]))
+    else:
+        path.write_text("a,kind,y\n1.5, red,1\nNA,,2\n3,007,3\n")
+    return path
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet", "t.npz"])
+def test_categories_and_gaps(tmp_path, name):
+    path = mixed_table(tmp_path / name)
+    table = read_table(path, ["kind", "a", "y"], categories=["kind"], gaps=True)
+    assert table.columns["kind"].tolist() == ["red", None, "007"]
+    np.testing.assert_array_equal(table.columns["a"], [1.5, np.nan, 3.0])
+    assert table.matrix(["a", "kind"]).dtype == object
+    write_table(tmp_path / f"again-{name}", table.columns)
+    again = read_table(tmp_path / f"again-{name}", categories=["kind"], gaps=True)
+    assert again.columns["kind"].tolist() == ["red", None, "007"]
+    np.testing.assert_array_equal(again.columns["a"], [1.5, np.nan, 3.0])
+    with pytest.raises(ValueError, match=r"(line 3|row 2), column 'a': .*(missing|not a finite number)"):
+        read_table(path, ["kind", "a"], categories=["kind"])
+    with pytest.raises(ValueError, match=r"column 'kind'.*--categorical"):
+        read_table(path, ["kind", "y"], gaps=True)

@@ -85,3 +85,20 @@ def test_without_matplotlib_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'infinity\[plot\]'"):
         new_axes()
+
+
+def test_categories_and_gaps_are_drawn_too():
+    rows = np.empty((60, 2), object)
+    rows[:, 0], rows[:, 1] = X[:60, 0], np.resize(["red", "green", "blue"], 60)
+    rows[3, 0], rows[4, 1] = None, None
+    worth = {"red": 1.0, "green": 2.0, "blue": 4.0, None: 0.0}
+
+    def predict(x):
+        return np.array([(0.0 if size is None else size) + worth[colour] for size, colour in x])
+
+    t, mean, spread = partial_dependence(predict, rows, 1)
+    assert t.tolist() == ["blue", "green", "red"]
+    np.testing.assert_allclose(np.diff(mean[:, 0]), [-2, -1])
+    np.testing.assert_allclose(spread, 0, atol=1e-12)
+    axes = factors(predict, rows, ["size", "colour"])
+    assert [tick.get_text() for tick in axes[1].get_xticklabels()] == ["blue", "green", "red"]

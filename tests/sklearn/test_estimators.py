@@ -263,3 +263,20 @@ def test_without_scikit_learn_the_error_names_the_extra():
         'ImportError: infinity.sklearn needs scikit-learn: pip install "infinity[sklearn]"'
     )
     assert subprocess.run([sys.executable, "-c", "from infinity import *; fit"], check=False).returncode == 0
+
+
+def test_bounds_keep_predictions_and_refuse_data_beyond():
+    rng = np.random.default_rng(0)
+    X = rng.uniform(size=(60, 2))
+    y = np.clip(3 * X[:, 0] - 1, 0, 1)
+    regressor = KHRONOSRegressor(modes=1, elements=2, bounds=(0, 1), outside="linear").fit(X, y)
+    prediction = regressor.predict(rng.uniform(-2, 3, size=(200, 2)))
+    assert (prediction.min(), prediction.max()) == (0.0, 1.0)
+    assert regressor.model_.link == "identity(0.0, 1.0)"
+    small = KHRONOSRegressor(bounds=(None, 0.5)).set_params(bounds=(0, None))
+    with pytest.warns(SmallTableWarning):
+        assert np.all(small.fit(X[:6], y[:6]).predict(X) >= 0)
+    with pytest.raises(ValueError, match=r"row \d+, column 'y': .* lies above the upper bound 0.5"):
+        KHRONOSRegressor(bounds=(None, 0.5)).fit(X, y)
+    with pytest.raises(ValueError, match="expected a pair"):
+        KHRONOSRegressor(bounds=0).fit(X, y)

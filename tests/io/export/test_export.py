@@ -1,5 +1,6 @@
 """Exported code gives the numbers of the model, in and outside its box."""
 
+import dataclasses
 import importlib.util
 import json
 import math
@@ -14,12 +15,14 @@ import numpy as np
 import pytest
 
 import infinity as inf
+from infinity.fitting.coding import Coding, Column
 from infinity.io.export import FORMATS
 
 NAMES = ("load in kN", '*/ """ \\', "größe")
 BREAKPOINTS = ((0.0, 0.3, 0.35, 1.0), (0.0, 0.5, 0.5, 1.0), (0.0, 0.125, 0.7, 0.9, 1.0))
 LOWER, UPPER = (-2.0, 100.0, 1e-3), (3.0, 101.0, 2e-3)
 
+BOUNDED = ["logit(-5.0, 40.0; -inf, 3.0)", "log(2.5, inf)", "identity(6.0, 9.0; -2.0, inf)"]
 POLICIES = ["linear", "clamp", "nan", "error", "warn"]
 
 
@@ -36,7 +39,7 @@ def fitted(outside="linear", outputs=2, dtype=jnp.float64, additive=True, scaled
     inner = jax.tree.map(lambda leaf: jnp.asarray(random.normal(size=leaf.shape), dtype), inner)
     scalar = outputs == 1
     shift, scale, targets = ((7.0,), (3.0,), ("y",)) if scalar else ((7.0, -1.0), (3.0, 0.5), ("wear [µm]", "class"))
-    if link == "log":
+    if link.startswith("log"):
         shift, scale = (0.1,) * len(shift), (0.2,) * len(scale)
     return inf.Fitted(inner, LOWER, UPPER, scaled, shift, scale, NAMES, targets, outside, scalar, link)
 
@@ -92,7 +95,8 @@ def load_module(path):
 
 
 @pytest.mark.parametrize(
-    ("outside", "link"), [*((policy, "identity") for policy in POLICIES), ("linear", "log"), ("nan", "log")]
+    ("outside", "link"),
+    [*((policy, "identity") for policy in POLICIES), *(("linear", link) for link in ["log", *BOUNDED]), ("nan", "log")],
 )
 def test_numpy(outside, link, tmp_path):
     model = fitted(outside, link=link)
@@ -160,7 +164,10 @@ int main(void) {
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler: cc is not on the path")
-@pytest.mark.parametrize(("outside", "link"), [*((policy, "identity") for policy in POLICIES), ("linear", "log")])
+@pytest.mark.parametrize(
+    ("outside", "link"),
+    [*((policy, "identity") for policy in POLICIES), *(("linear", link) for link in ["log", *BOUNDED])],
+)
 def test_c(outside, link, tmp_path):
     model = fitted(outside, link=link)
     inf.export(model, "c", tmp_path / "model.c")
@@ -182,7 +189,8 @@ def test_c(outside, link, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("outside", "link"), [("linear", "identity"), ("clamp", "log"), ("linear", "log"), ("nan", "identity")]
+    ("outside", "link"),
+    [("linear", "identity"), ("clamp", "log"), ("nan", "identity"), *(("linear", link) for link in ["log", *BOUNDED])],
 )
 def test_sympy(outside, link, tmp_path):
     mpmath = pytest.importorskip("mpmath")
@@ -227,10 +235,24 @@ def by_json(document, row):
         total + sum(w * mode for w, mode in zip(row, modes, strict=True))
         for total, row in zip(y, document["mixing"], strict=True)
     ]
-    return [math.exp(value) for value in u] if document["link"] == "log" else u
+    return [by_link(link, value) for link, value in zip(document["links"], u, strict=True)]
 
 
-@pytest.mark.parametrize("link", ["identity", "log"])
+def by_link(link, u):
+    """What the file says about the links."""
+    lower, upper = link["lower"], link["upper"]
+    if link["kind"] == "clip":
+        return min(max(u, -math.inf if lower is None else lower), math.inf if upper is None else upper)
+    return {
+        "identity": lambda: u,
+        "log": lambda: math.exp(u),
+        "above": lambda: lower + math.exp(u),
+        "below": lambda: upper - math.exp(-u),
+        "between": lambda: lower + (upper - lower) / (1 + math.exp(-u)),
+    }[link["kind"]]()
+
+
+@pytest.mark.parametrize("link", ["identity", "log", *BOUNDED])
 def test_json(link, tmp_path):
     model = fitted("clamp", link=link)
     inf.export(model, "json", tmp_path / "model.json")
@@ -290,3 +312,58 @@ def test_what_cannot_be_written_is_refused_in_a_sentence():
         inf.export(broken, "c")
     with pytest.raises(ValueError, match="digits=0"):
         inf.export(model, "latex", digits=0)
+
+
+@pytest.fixture
+def coded():
+    """A number with gaps, a category in one column of 0 and 1 and one of them missing, and a table of all that may be asked."""
+    columns = (
+        Column("load", "gaps", shares=(0.9, 0.1), codes=((0.25,),)),
+        Column('the "kind"', "levels", ("red", None, "2"), (0.5, 0.3, 0.2), ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0))),
+        Column("shop", "means", ("a", "b"), (0.5, 0.5), ((0.125,), (0.875,)), ("y",)),
+    )
+    coding = Coding(columns)
+    inner = inf.KHRONOS([(0.0, 1.0)] * 5, modes=2, elements=2, degree=2, key=jax.random.key(0))
+    random = np.random.default_rng(1)
+    inner = jax.tree.map(lambda leaf: jnp.asarray(random.normal(size=leaf.shape)), inner)
+    ends = ((0.0,) * 5, (1.0,) * 5)
+    link = "identity(-1.0, 2.0)"
+    model = inf.Fitted(inner, *ends, True, (0.5,), (1.0,), coding.names, ("y",), "linear", True, link, coding)
+    kinds = ["red", None, 2, 2.0, "2", ""]
+    table = [[load, kind, shop] for load in (0.0, 0.7, None, np.nan, 1.5) for kind in kinds for shop in "ab"]
+    return model, table
+
+
+def test_numpy_takes_the_table_with_categories_and_gaps(coded):
+    model, table = coded
+    namespace = {}
+    exec(inf.export(model, "numpy"), namespace)
+    assert namespace["COLUMNS"] == model.inputs
+    np.testing.assert_array_equal(namespace["coded"](table), model.coded(table))
+    close(namespace["predict"](table), model.predict(table))
+    for row, message in [
+        ([0.5, "pink", "a"], "row 1, column 'the \"kind\"': the category 'pink' is unknown"),
+        ([0.5, "red"], r"x has shape \(1, 2\); expected \(N, 3\)"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            namespace["predict"]([row])
+    with pytest.raises(ValueError, match="the coding of a fitted model makes the columns load"):
+        dataclasses.replace(model, names=tuple("abcde"))
+
+
+@pytest.mark.parametrize("to", ["c", "sympy", "latex", "json"])
+def test_other_formats_take_coded_columns_and_say_how(coded, to, tmp_path):
+    model, table = coded
+    text = inf.export(model, to)
+    if to == "json":
+        document = json.loads(text)
+        found = {column["name"]: column for column in document["coding"]}
+        assert found['the "kind"']["levels"] == ["red", None, "2"]
+        assert found["shop"]["codes"] == [[0.125], [0.875]]
+        points = model.coded([row for row in table if row[0] != 1.5])
+        values = [by_json(document, row.tolist())[0] for row in points]
+        close(values, jax.vmap(model)(jnp.asarray(points)))
+        return
+    assert 'Coded "load": missing -> 0.25, 1.0; any number -> itself, 0.0.' in text
+    assert '"red" -> 0.0, 0.0; missing -> 1.0, 0.0; "2" -> 0.0, 1.0.' in text
+    assert 'Coded "shop": "a" -> 0.125; "b" -> 0.875.' in text
