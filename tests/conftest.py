@@ -1,4 +1,4 @@
-"""What every test shares: double precision available, and one fixture that runs a test in both precisions."""
+"""What every test shares: quick compilation, double precision available, and one fixture that runs a test in both precisions."""
 
 import os
 from pathlib import Path
@@ -9,6 +9,14 @@ import pytest
 
 os.environ["INFINITY_CACHE"] = "off"  # tests leave nothing in the user's home
 jax.config.update("jax_enable_x64", True)
+
+# Tests compile thousands of programs and run each a few times: unoptimised code halves the time of the suite. Processes that tests start inherit it.
+# `INFINITY_TEST_OPTIMIZED=1` tests what users run; flags that are given are kept.
+QUICK_TO_COMPILE = (
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true --xla_cpu_use_fusion_emitters=false"
+)
+if not os.environ.get("INFINITY_TEST_OPTIMIZED") and not os.environ.get("XLA_FLAGS"):
+    os.environ["XLA_FLAGS"] = QUICK_TO_COMPILE
 
 
 @pytest.fixture(params=["float32", "float64"])
