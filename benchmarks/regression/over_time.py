@@ -78,7 +78,51 @@ def network(case: Case, seconds: float) -> Curve:
 
 def trained(start: Any, case: Case, seconds: float) -> Curve:
     """Adam on batches in single precision, with a cosine schedule over as many steps as the budget holds."""
-    return best_of(lambda rate, budget: adam(start, case, budget, rate), RATES, seconds)
+    single = lambda tree: jax.tree.map(lambda a: a.astype(jnp.float32) if eqx.is_inexact_array(a) else a, tree)
+    params, static = eqx.partition(single(start), eqx.is_inexact_array)
+    x, y, xt = single((jnp.asarray(case.x), jnp.asarray(case.y), jnp.asarray(case.xt)))
+    values = jax.jit(lambda params, x: jax.vmap(eqx.combine(params, static))(x)[:, 0])
+    direction = optax.scale_by_adam()
+
+    @jax.jit
+    def steps(params, state, key, rate, share):
+        """A few steps; `share` of the budget is behind them, `(STEPS,)`."""
+
+        def step(carry, given):
+            params, state = carry
+            key, share = given
+            rows = jax.random.randint(key, (min(BATCH, len(x)),), 0, len(x))
+            loss = lambda params: jnp.mean((values(params, x[rows]) - y[rows]) ** 2)
+            updates, state = direction.update(jax.grad(loss)(params), state)
+            size = -rate * (1 + jnp.cos(jnp.pi * share)) / 2
+            return (
+                optax.apply_updates(params, jax.tree.map(lambda u: (size * u).astype(u.dtype), updates)),
+                state,
+            ), None
+
+        return jax.lax.scan(step, (params, state), (jax.random.split(key, STEPS), share))[0]
+
+    def timed(state, key, rate, share):
+        began = time.perf_counter()
+        state = jax.block_until_ready(steps(*state, key, rate, share))
+        return state, time.perf_counter() - began
+
+    first = (params, direction.init(params))
+    still = (jax.random.key(0), 0.0, jnp.zeros(STEPS))
+    timed(first, *still)  # compiles
+
+    def run(rate: float, seconds: float) -> Curve:
+        calls = max(1, round(seconds / timed(first, *still)[1]))
+        state, marks, spent = first, [], 0.0
+        for call, key in enumerate(jax.random.split(jax.random.key(case.seed), calls)):
+            share = (call * STEPS + jnp.arange(STEPS)) / (calls * STEPS)
+            state, each = timed(state, key, rate, share)
+            spent += each
+            if call % max(1, calls // 40) == 0 or call == calls - 1:
+                marks.append((spent, case.error(values(state[0], xt))))
+        return marks
+
+    return best_of(run, RATES, seconds)
 
 
 def best_of(run: Callable[[Any, float], Curve], settings: tuple, seconds: float) -> Curve:
@@ -89,46 +133,6 @@ def best_of(run: Callable[[Any, float], Curve], settings: tuple, seconds: float)
     marks = sorted([*tried[best], *run(best, seconds)])
     errors = np.minimum.accumulate([error if np.isfinite(error) else np.inf for _, error in marks])
     return [(spent, float(error)) for (spent, _), error in zip(marks, errors, strict=True)]
-
-
-def adam(start: Any, case: Case, seconds: float, rate: float) -> Curve:
-    single = lambda tree: jax.tree.map(lambda a: a.astype(jnp.float32) if eqx.is_inexact_array(a) else a, tree)
-    params, static = eqx.partition(single(start), eqx.is_inexact_array)
-    x, y, xt = single((jnp.asarray(case.x), jnp.asarray(case.y), jnp.asarray(case.xt)))
-    values = jax.jit(lambda params, x: jax.vmap(eqx.combine(params, static))(x)[:, 0])
-    error = lambda params: case.error(values(params, xt))
-
-    def runner(schedule):
-        optimiser = optax.adam(schedule)
-
-        @jax.jit
-        def run(params, state, key):
-            def step(carry, key):
-                params, state = carry
-                rows = jax.random.randint(key, (min(BATCH, len(x)),), 0, len(x))
-                loss = lambda params: jnp.mean((values(params, x[rows]) - y[rows]) ** 2)
-                updates, state = optimiser.update(jax.grad(loss)(params), state)
-                return (optax.apply_updates(params, updates), state), None
-
-            return jax.lax.scan(step, (params, state), jax.random.split(key, STEPS))[0]
-
-        first = (params, optimiser.init(params))
-        jax.block_until_ready(run(*first, jax.random.key(0)))  # compiles
-        began = time.perf_counter()
-        jax.block_until_ready(run(*first, jax.random.key(0)))
-        return run, first, time.perf_counter() - began
-
-    *_, each = runner(rate)
-    calls = max(1, round(seconds / each))
-    run, state, _ = runner(optax.cosine_decay_schedule(rate, calls * STEPS))
-    marks, spent = [], 0.0
-    for call, key in enumerate(jax.random.split(jax.random.key(case.seed), calls)):
-        began = time.perf_counter()
-        state = jax.block_until_ready(run(*state, key))
-        spent += time.perf_counter() - began
-        if call % max(1, calls // 40) == 0 or call == calls - 1:
-            marks.append((spent, error(state[0])))
-    return marks
 
 
 # The package that a method needs beside our own, and the extra that has it.

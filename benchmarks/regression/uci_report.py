@@ -59,8 +59,8 @@ class Results(NamedTuple):
 
     def splits(self, table: str, first: int = 0) -> list[int]:
         """The splits of a table, from the first one on, that every method has met."""
-        met = range(first, SPLITS)
-        return [split for split in met if all((table, split, method) in self.lines for method in self.methods)]
+        met = lambda split: bool(self.methods) and all((table, split, method) in self.lines for method in self.methods)
+        return [split for split in range(first, SPLITS) if met(split)]
 
     def values(self, table: str, method: str, field: str, first: int = 0) -> np.ndarray:
         """A field over these splits."""
