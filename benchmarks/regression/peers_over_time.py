@@ -1,10 +1,11 @@
-"""Peers of `over_time.py` that other packages make: the error over time of one setting, or of all there is to say."""
+"""Peers of `over_time.py` that other packages make, which are imported when they are run."""
 
 import contextlib
 import os
 import tempfile
 import time
 from collections.abc import Callable
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,9 @@ def xgboost(case: Case) -> Callable[[tuple[float, int], float], Curve]:
     """Boosted trees over rounds, by learning rate and depth."""
 
     def run(setting: tuple[float, int], seconds: float) -> Curve:
-        import xgboost
-        from xgboost.callback import TrainingCallback
+        xgboost: Any = import_module("xgboost")
 
-        class Clock(TrainingCallback):
+        class Clock(xgboost.callback.TrainingCallback):
             def __init__(self):
                 super().__init__()
                 self.times: list[float] = []
@@ -81,9 +81,7 @@ def kan(case: Case) -> Callable[[tuple[int, ...], float], Curve]:
         pass
 
     def run(layers: tuple[int, ...], seconds: float) -> Curve:
-        import torch
-        from kan import KAN
-
+        torch: Any = import_module("torch")
         torch.set_num_threads(1)
         torch.set_default_dtype(torch.float64)
         x, y, xt = (
@@ -111,7 +109,9 @@ def kan(case: Case) -> Callable[[tuple[int, ...], float], Curve]:
             quiet.enter_context(contextlib.redirect_stdout(nowhere))
             quiet.enter_context(contextlib.redirect_stderr(nowhere))
             quiet.enter_context(contextlib.suppress(Enough))
-            model = KAN(list(layers), grid=5, k=3, seed=case.seed, auto_save=False, save_act=False, ckpt_path=folder)
+            model = import_module("kan").KAN(
+                list(layers), grid=5, k=3, seed=case.seed, auto_save=False, save_act=False, ckpt_path=folder
+            )
             model.speed()
             began = time.perf_counter()
             model.fit(data, opt="LBFGS", steps=100_000, metrics=[mark])
@@ -122,13 +122,12 @@ def kan(case: Case) -> Callable[[tuple[int, ...], float], Curve]:
 
 def kriging(case: Case, seconds: float) -> Curve:
     """Kriging with a Gaussian correlation, a mark for each number of samples; the next one takes about four times as long."""
-    from smt.surrogate_models import KRG
-
+    surrogates = import_module("smt.surrogate_models")
     curve: Curve = []
     for count in sorted({min(count, len(case.y)) for count in KRIGING_SAMPLES}):
         if curve and 4 * curve[-1][0] > seconds:
             break
-        model = KRG(print_global=False, hyper_opt="Cobyla", n_start=1, seed=case.seed)
+        model = surrogates.KRG(print_global=False, hyper_opt="Cobyla", n_start=1, seed=case.seed)
         model.set_training_values(case.x[:count], case.y[:count])
         began = time.perf_counter()
         model.train()
