@@ -5,6 +5,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -38,10 +39,10 @@ def processor() -> str:
     return f"{name}, {os.cpu_count()} cores"
 
 
-def provenance(seed: int | str | None = None) -> dict[str, str]:
+def provenance(seed: int | str | None = None, packages: Sequence[str] = ()) -> dict[str, str]:
     """Gather versions, device, dtype, commit, date and seed.
 
-    **Arguments:** `seed`, the seed or seeds of the run, if it has any.
+    **Arguments:** `seed`, the seed or seeds of the run, if it has any; `packages`, the peers whose versions belong there too, where they are installed.
 
     **Returns:** a name and a text for each.
     """
@@ -52,12 +53,19 @@ def provenance(seed: int | str | None = None) -> dict[str, str]:
         "commit": commit(),
         "device": processor() + load if device.platform == "cpu" else f"{device.device_kind} ({processor()}{load})",
         "default dtype": str(jnp.result_type(float)),
-        "versions": ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES),
+        "versions": ", ".join(
+            f"{name} {importlib.metadata.version(name)}" for name in (*PACKAGES, *_installed(packages))
+        ),
         "python": platform.python_version(),
         "seed": "none needed" if seed is None else str(seed),
     }
 
 
-def header(seed: int | str | None = None) -> str:
+def _installed(packages: Sequence[str]) -> list[str]:
+    found = {distribution.metadata["Name"] for distribution in importlib.metadata.distributions()}
+    return [name for name in packages if name in found]
+
+
+def header(seed: int | str | None = None, packages: Sequence[str] = ()) -> str:
     """Write the provenance as a markdown list."""
-    return "\n".join(f"- {name}: {text}" for name, text in provenance(seed).items())
+    return "\n".join(f"- {name}: {text}" for name, text in provenance(seed, packages).items())

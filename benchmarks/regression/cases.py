@@ -1,0 +1,22 @@
+"""What the methods of `over_time.py` are given and give back."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+# Seconds and the error at that time.
+Curve = list[tuple[float, float]]
+
+
+class Case(NamedTuple):
+    """Inputs on the unit box and standardised targets, `(N, D)` and `(N,)`, to learn from and to be judged by; a seed."""
+
+    x: np.ndarray
+    y: np.ndarray
+    xt: np.ndarray
+    yt: np.ndarray
+    seed: int
+
+    def error(self, prediction: Any) -> float:
+        """The root mean squared error on the new points over the spread of their targets."""
+        return float(np.sqrt(np.mean((np.asarray(prediction).ravel() - self.yt) ** 2)) / self.yt.std())
