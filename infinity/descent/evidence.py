@@ -44,19 +44,32 @@ class PenaltyBlocks(eqx.Module):
 class BlockPenalty(eqx.Module):
     """Quadratic penalties, block diagonal; parameters in no run are free.
 
-    **Fields:** `families`, the runs of one length each; `strengths`, static: the number C of strengths.
+    The runs may hold parameters that are filled in to make them equally long. The methods act on vectors and matrices of the parameters that are `kept`.
+
+    **Fields:** `families`, the runs of one length each; `kept`, which of all parameters are not filled in; `strengths`, static: the number C of strengths;
+    `size`, static: the number of all parameters.
     """
 
     families: tuple[PenaltyBlocks, ...]
+    kept: Int[Array, " P"]
     strengths: int = eqx.field(static=True)
+    size: int = eqx.field(static=True)
 
-    def matrix(self, lam: Float[Array, " C"], size: int) -> Float[Array, "P P"]:
-        """`S` as one matrix of the given size."""
-        S = jnp.zeros((size, size), lam.dtype)
+    def filled(self, theta: Float[Array, "*r P"]) -> Float[Array, "*r Q"]:
+        """Vectors of all parameters, those filled in zero."""
+        return jnp.zeros((*theta.shape[:-1], self.size), theta.dtype).at[..., self.kept].set(theta)
+
+    def filled_matrix(self, lam: Float[Array, " C"]) -> Float[Array, "Q Q"]:
+        """`S` for all parameters."""
+        S = jnp.zeros((self.size, self.size), lam.dtype)
         for family in self.families:
             places = family.places
             S = S.at[places[:, :, None], places[:, None, :]].set(family.blocks(lam))
         return S
+
+    def matrix(self, lam: Float[Array, " C"]) -> Float[Array, "P P"]:
+        """`S` as one matrix."""
+        return self.filled_matrix(lam)[self.kept[:, None], self.kept]
 
     def _by_strength(self, parts: list[Array]) -> Float[Array, " C"]:
         total = jnp.zeros((self.strengths,), parts[0].dtype)
@@ -66,21 +79,28 @@ class BlockPenalty(eqx.Module):
 
     def energies(self, theta: Float[Array, " P"]) -> Float[Array, " C"]:
         """`theta^T S_j theta` for each strength."""
+        theta = self.filled(theta)
         taken = ((family, theta[family.places]) for family in self.families)
         return self._by_strength([jnp.einsum("ki,ktij,kj->kt", a, family.matrices, a) for family, a in taken])
 
     def inverse_traces(self, lam: Float[Array, " C"]) -> Float[Array, " C"]:
         """`tr(S^-1 S_j)` for each strength."""
+        counted = self.filled(jnp.ones(self.kept.shape, lam.dtype))
         return self._by_strength(
             [
-                jnp.einsum("kij,ktji->kt", jnp.linalg.inv(family.blocks(lam)), family.matrices)
+                jnp.einsum(
+                    "kij,ktji,ki->kt",
+                    jnp.linalg.inv(family.blocks(lam)),
+                    family.matrices,
+                    counted[family.places],
+                )
                 for family in self.families
             ]
         )
 
-    def traces(self, root: Float[Array, "P P"]) -> Float[Array, " C"]:
+    def traces(self, root: Float[Array, "r P"]) -> Float[Array, " C"]:
         """`tr(V S_j)` for each strength, where `V = root^T root`."""
-        parts = []
+        root, parts = self.filled(root), []
         for family in self.families:
             taken = root[:, family.places]
             parts.append(jnp.einsum("kij,ktji->kt", jnp.einsum("pki,pkj->kij", taken, taken), family.matrices))
@@ -102,7 +122,7 @@ def damped_step(
     normal: Normal, penalty: BlockPenalty, evidence: Evidence, theta: Float[Array, " P"], mu: Float[Array, ""]
 ) -> tuple[Float[Array, " P"], Float[Array, ""]]:
     """**Returns:** the step that solves `(H + mu diag H) p = -grad`, equilibrated, and the reduction of the objective that it promises."""
-    S = evidence.variance * penalty.matrix(evidence.lam, theta.shape[0])
+    S = evidence.variance * penalty.matrix(evidence.lam)
     H = normal.gram + S
     gradient = normal.gradient + S @ theta
     scale = _root_diagonal(H)
@@ -122,7 +142,7 @@ def refined_solve(H: Float[Array, "P P"], b: Float[Array, " P"]) -> Float[Array,
 def covariance_root(normal: Normal, penalty: BlockPenalty, evidence: Evidence) -> Float[Array, "P P"]:
     """A matrix `K` with `K^T K = V = (G / sigma^2 + S)^-1`, the posterior covariance of the parameters in the Gauss-Newton sense."""
     size = normal.gradient.shape[0]
-    H = normal.gram / evidence.variance + penalty.matrix(evidence.lam, size)
+    H = normal.gram / evidence.variance + penalty.matrix(evidence.lam)
     scale = _root_diagonal(H)
     identity = jnp.eye(size, dtype=H.dtype)
     ridge = 10 * jnp.finfo(H.dtype).eps * identity
@@ -167,7 +187,7 @@ def affine_optimum(
     size = normal.gradient.shape[0]
 
     def solve(evidence: Evidence) -> Float[Array, " P"]:
-        H = normal.gram + evidence.variance * penalty.matrix(evidence.lam, size)
+        H = normal.gram + evidence.variance * penalty.matrix(evidence.lam)
         scale = _root_diagonal(H)
         ridge = 10 * jnp.finfo(H.dtype).eps * jnp.eye(size, dtype=H.dtype)
         return -refined_solve(H / scale[:, None] / scale + ridge, normal.gradient / scale) / scale

@@ -8,7 +8,6 @@ It is affine in its parameters: the samples are read once, and the strengths of 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from ..descent.evidence import BlockPenalty, Evidence, affine_optimum
@@ -16,7 +15,7 @@ from ..descent.streaming import accumulate, chunked
 from ..models import KHRONOS
 from ..models.separable import design
 from .roughness import roughness_penalty
-from .stacked import Layout, Stacked, stack, unstack
+from .stacked import Layout, Stacked, flattened, stack, unstack
 
 _CHUNK = 512
 
@@ -36,12 +35,12 @@ def fit_additive(
 
 @eqx.filter_jit
 def _solve(stacked: Stacked, bases, penalty: BlockPenalty, data, chunks) -> Stacked:
-    theta, unravel = ravel_pytree(jax.tree.map(jnp.zeros_like, stacked))
+    theta, unravel = flattened(jax.tree.map(jnp.zeros_like, stacked), penalty.kept)
 
     def rows(theta, chunk):
         x, y, w = chunk
         values, J = unravel(theta).rows(jax.vmap(lambda x: design(bases, x))(x))
-        return (values - y).ravel(), J, jnp.repeat(w, y.shape[1])
+        return (values - y).ravel(), J[:, penalty.kept], jnp.repeat(w, y.shape[1])
 
     normal = accumulate(rows, theta, data, chunks)
     evidence = Evidence(jnp.ones((penalty.strengths,), theta.dtype), jnp.asarray(0.1, theta.dtype))

@@ -28,13 +28,13 @@ from ..descent.windows import Group, Tiles, accumulate_windows, tiled
 from ..models import AbstractSeparable
 from ..models.separable import design
 from .roughness import BlockPenalty, roughness_penalty
-from .stacked import Layout, Stacked, stack, unstack
+from .stacked import Layout, Stacked, flattened, stack, unstack
 
 Progress = Callable[[dict[str, Any]], None]
 
-# Samples in a chunk: enough to keep a matrix product busy, few enough to stay in the cache.
+# Samples in a chunk, by the most samples it serves: enough to keep a matrix product busy, few enough to stay in the cache and to waste little of the last.
+CHUNKS = {512: 64, 4096: 128}
 CHUNK = 512
-SMALL_CHUNK = 64
 # Samples an unknown in the first stage, and for the Gram matrix in the second.
 FIRST_STAGE = 6
 GRAM_STAGE = 12
@@ -98,14 +98,12 @@ class State(eqx.Module):
 class DirectFit:
     """What the direct fit found.
 
-    **Fields:** the model; its normal equations, evidence and penalty, in stacked form, and which of those parameters are the model's (`kept`); the effective
-    number of parameters; whether it converged; the values at all samples; how it went.
+    **Fields:** the model; its normal equations, evidence and penalty, in stacked form; whether it converged; the values at all samples; how it went.
     """
 
     model: AbstractSeparable
     state: State
     penalty: BlockPenalty
-    kept: Int[np.ndarray, " P"]
     converged: bool
     values: Float[np.ndarray, "N O"]
     history: list[dict[str, Any]]
@@ -124,7 +122,7 @@ class DirectFit:
     @functools.cached_property
     def covariance(self) -> Float[Array, "P P"]:
         """The covariance of the model's parameters, in the order of its leaves."""
-        return _covariance(self.penalty, self.state)[self.kept[:, None], self.kept]
+        return _covariance(self.penalty, self.state)
 
     @functools.cached_property
     def stationarity(self) -> float:
@@ -144,16 +142,22 @@ def _residuals(problem: Problem, unravel: Callable, theta: Float[Array, " P"], c
 
 
 def _gradient(problem: Problem, stacked: Stacked, first: Int[Array, ""] | int = 0):
-    theta, unravel = ravel_pytree(stacked)
+    theta, unravel = flattened(stacked, problem.penalty.kept)
     residuals = lambda theta, chunk: _residuals(problem, unravel, theta, chunk)
     return accumulate_gradient(residuals, theta, problem.data, problem.used, first)
 
 
 def _linearise(problem: Problem, stacked: Stacked) -> Normal:
     """Normal equations of all used samples; the Gram matrix from those that shape it."""
-    theta, unravel = ravel_pytree(stacked)
-    rows = lambda theta, chunk: _rows(problem, unravel, theta, chunk)
+    kept = problem.penalty.kept
+    theta, unravel = flattened(stacked, kept)
     if problem.tiles is None:
+
+        def rows(theta, chunk):
+            r, J, w = _rows(problem, unravel, theta, chunk)
+            # Taken together, the compiler would work out every column taken from all of their formulas.
+            return r, J if kept.size == J.shape[1] else jax.lax.optimization_barrier(J)[:, kept], w
+
         shape = accumulate(rows, theta, problem.data, problem.shaping)
         gradient, loss = _gradient(problem, stacked, problem.shaping)
         return Normal(problem.share * shape.gram, shape.gradient + gradient, shape.loss + loss)
@@ -164,7 +168,9 @@ def _linearise(problem: Problem, stacked: Stacked) -> Normal:
         chunk = jax.tree.map(lambda a: a[samples], flat)
         return chunk._replace(weights=chunk.weights * counted)
 
-    gram = accumulate_windows(rows, theta, take, problem.tiles)
+    flat_theta, unravel_all = ravel_pytree(stacked)
+    rows = lambda theta, chunk: _rows(problem, unravel_all, theta, chunk)
+    gram = accumulate_windows(rows, flat_theta, take, problem.tiles)[kept[:, None], kept]
     gradient, loss = _gradient(problem, stacked)
     return Normal(problem.share * gram, gradient, loss)
 
@@ -175,13 +181,14 @@ def _solve_block(problem: Problem, stacked: Stacked, evidence: Evidence, d: Int[
     theta, unravel = ravel_pytree(stacked)
     block = jnp.concatenate([layout.factor(d), layout.affine()])
 
-    def rows(part, chunk):
-        r, J, w = _rows(problem, unravel, part, chunk)
-        return r, J[:, block], w
+    def rows(_, chunk):
+        values, J = stacked.block_rows(problem.basis_functions(chunk), d)
+        return (values - chunk.y).ravel(), J, jnp.repeat(chunk.weights, chunk.y.shape[1])
 
     shape = accumulate(rows, theta, problem.data, problem.shaping, width=block.size)
-    gradient = shape.gradient + _gradient(problem, stacked, problem.shaping)[0][block]
-    S = evidence.variance * problem.penalty.matrix(evidence.lam, theta.size)
+    penalty = problem.penalty
+    gradient = shape.gradient + penalty.filled(_gradient(problem, stacked, problem.shaping)[0])[block]
+    S = evidence.variance * penalty.filled_matrix(evidence.lam)
     H = problem.share * shape.gram + S[block[:, None], block]
     scale = jnp.sqrt(jnp.where(jnp.diagonal(H) > 0, jnp.diagonal(H), 1.0))
     scaled = H / scale[:, None] / scale + 50 * jnp.finfo(H.dtype).eps * jnp.eye(block.size, dtype=H.dtype)
@@ -196,10 +203,9 @@ def _renewed(normal: Normal, problem: Problem, evidence: Evidence, theta: Float[
     return jax.tree.map(lambda new, old: jnp.where(sound, new, old), renewed, evidence), effective
 
 
-def _start(stacked: Stacked, evidence: Evidence, damping: Float[Array, ""]) -> State:
+def _start(stacked: Stacked, kept: Int[Array, " P"], evidence: Evidence, damping: Float[Array, ""]) -> State:
     """The state before anything is known about the samples; the first step only solves one block, and linearises there."""
-    theta = ravel_pytree(stacked)[0]
-    P, dtype = theta.size, theta.dtype
+    P, dtype = kept.size, stacked.factors.dtype
     normal = Normal(jnp.zeros((P, P), dtype), jnp.zeros((P,), dtype), jnp.zeros((), dtype))
     number = lambda value: jnp.asarray(value, dtype)
     zero = jnp.zeros((), jnp.int32)
@@ -210,14 +216,14 @@ def _start(stacked: Stacked, evidence: Evidence, damping: Float[Array, ""]) -> S
 def _advance(problem: Problem, state: State, iteration: Int[Array, ""]) -> State:
     """One step, accepted or rejected."""
     penalty, evidence = problem.penalty, state.evidence
-    theta, unravel = ravel_pytree(state.stacked)
+    theta, unravel = flattened(state.stacked, penalty.kept)
     begun = jnp.isfinite(state.objective)
     p, promised = damped_step(state.normal, penalty, evidence, theta, state.damping)
     p = jnp.where(begun, p, 0.0)
     length = jnp.linalg.norm(p) / jnp.maximum(jnp.linalg.norm(theta), jnp.finfo(theta.dtype).tiny)
     size = jnp.where(begun, length, 1.0)
     trial = _solve_block(problem, unravel(theta + p), evidence, iteration % state.stacked.factors.shape[0])
-    flat = ravel_pytree(trial)[0]
+    flat = flattened(trial, penalty.kept)[0]
     residuals = lambda theta, chunk: _residuals(problem, unravel, theta, chunk)
     loss = accumulate_loss(residuals, flat, problem.data, problem.used)
     objective = evidence.objective(penalty, flat, loss)
@@ -262,8 +268,8 @@ def _advance(problem: Problem, state: State, iteration: Int[Array, ""]) -> State
 @eqx.filter_jit
 def _stationarity(penalty: BlockPenalty, state: State):
     """`max_j |grad_j| / sqrt(2 L H_jj)`: the cosine between the residual and the nearest column, penalty included."""
-    theta, normal = ravel_pytree(state.stacked)[0], state.normal
-    S = state.evidence.variance * penalty.matrix(state.evidence.lam, theta.shape[0])
+    theta, normal = flattened(state.stacked, penalty.kept)[0], state.normal
+    S = state.evidence.variance * penalty.matrix(state.evidence.lam)
     bottom = jnp.sqrt(2 * normal.loss * (jnp.diagonal(normal.gram) + jnp.diagonal(S)))
     return jnp.max(jnp.abs(normal.gradient + S @ theta) / jnp.where(bottom > 0, bottom, 1.0))
 
@@ -343,7 +349,7 @@ def fit_separable(
         bases, points = None, _designs(model.bases, x)
     if rows is not None:
         weights = weights.at[rows:].set(0.0)  # a chunk may hold both
-    size = CHUNK if max(N, capacity or 0) > CHUNK else SMALL_CHUNK
+    size = next((size for most, size in CHUNKS.items() if max(N, capacity or 0) <= most), CHUNK)
     (a, b), w, chunks = chunked((points, y), weights, size, capacity)
     data = Data(a, b, w)
     per_chunk = np.asarray(jnp.sum(w, axis=1), float)
@@ -351,7 +357,10 @@ def fit_separable(
     def stage(used: int, shaping: int) -> Problem:
         share = per_chunk[:used].sum() / per_chunk[:shaping].sum()
         tiles = None
-        if bases is None and layout.windowed([basis.degree + 1 for basis in model.bases]) <= WINDOWS_PAY * P:
+        if (
+            bases is None
+            and layout.windowed([basis.degree + 1 for basis in model.bases]) <= WINDOWS_PAY * penalty.kept.size
+        ):
             tiles = tiled(_groups(model, layout, x[: shaping * size]), P)
         return Problem(
             bases=bases,
@@ -400,18 +409,17 @@ def fit_separable(
     shaping = min(chunks, -(-GRAM_STAGE * P // (size * O)))
     if part < 0.7 * chunks and not warm and most_iterations is None:
         problem = stage(part, part)
-        state = _start(stacked, evidence, damping)
+        state = _start(stacked, penalty.kept, evidence, damping)
         state, _ = _run(problem, state, FIRST_ITERATIONS, reporter("part", float(problem.samples)))
         stacked, evidence, damping = state.stacked, state.evidence, jnp.clip(state.damping, 1e-6, 1e-2)
         iterations = LAST_ITERATIONS
     problem = stage(chunks, shaping if shaping < 0.7 * chunks else chunks)
-    state = _start(stacked, evidence, damping)
+    state = _start(stacked, penalty.kept, evidence, damping)
     state, converged = _run(problem, state, iterations, reporter("all", float(problem.samples)))
     return DirectFit(
         unstack(state.stacked, model),
         state,
         penalty,
-        layout.kept([basis.size for basis in model.bases]),
         converged,
         np.asarray(_values(problem, state.stacked)).reshape(-1, O)[:N],
         history,

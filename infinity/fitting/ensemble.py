@@ -36,7 +36,9 @@ def average_covariance(
     r"""A covariance of the parameters of the average that gives its value the mean of the members' variances.
 
     `C = sum_k A_k V_k A_k^T / K`, where `A_k` puts the parameters of member k in their places, so that `J A_k = J_k` for the Jacobians of average and member.
-    The members see the same data: their errors are not independent, and averaging does not shrink this part.
+    The members see the same data: their errors are not independent, and averaging does not shrink this part. What the members differ by is added, the variance
+    of the starts `sum_k (u_k - u)^2 / K`: as the value is affine in the factors of one dimension, the additive block and the constant, there is a step `e_k` of
+    these with `J e_k = u_k - u` everywhere, and `C` gains `sum_k e_k e_k^T / K`.
     """
     K, first = len(models), models[0]
     stretch = K * K ** (-1 / first.dimensions)
@@ -59,4 +61,22 @@ def average_covariance(
         weights = np.concatenate([np.full(own, stretch), np.full(mixed, float(K)), np.ones(rest)])
         index = np.concatenate(places)
         C[index[:, None], index] += V * weights[:, None] * weights / K
+        step = _step(models, k)
+        C += np.outer(step, step) / K
     return C
+
+
+def _step(models: Sequence[AbstractSeparable], k: int) -> Float[np.ndarray, " Q"]:
+    """The step in the parameters of the average that changes its value to that of member k."""
+    whole, K = average(models), len(models)
+    share = np.repeat(np.where(np.arange(K) == k, K - 1.0, -1.0), models[0].modes)
+    zeros = jax.tree.map(jnp.zeros_like, eqx.filter(whole, eqx.is_inexact_array))
+    less = lambda own, mean: jax.tree.map(jnp.subtract, own, mean)
+    where = lambda model: (model.factors[0], model.additive, model.constant)
+    parts = (
+        share[:, None] * whole.factors[0],
+        less(models[k].additive, whole.additive),
+        less(models[k].constant, whole.constant),
+    )
+    step = eqx.tree_at(where, zeros, parts, is_leaf=lambda leaf: leaf is None)
+    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(step)])

@@ -163,10 +163,11 @@ def fit(
         coding=coding,
     )
     noise = jnp.asarray(solution.noise)
-    covariance, scores = (None if a is None else jnp.asarray(a) for a in (solution.covariance, solution.scores))
+    arrays = (solution.covariance, solution.judged_covariance, solution.scores)
+    covariance, judged_covariance, scores = (None if a is None else jnp.asarray(a) for a in arrays)
     final = Predictor(fitted(solution.model, coding), covariance, noise, scores, solution.local)
-    judged = Predictor(fitted(solution.judged, None)._quiet(), None, noise, None, solution.judged_local)
-    metrics = {"train": metrics_of(outputs[train], _predicted(judged, inputs[train])), "heldout": None}
+    judged = Predictor(fitted(solution.judged, None)._quiet(), judged_covariance, noise, None, solution.judged_local)
+    metrics = {"train": metrics_of(outputs[train], _predicted(judged.model, inputs[train])), "heldout": None}
     prediction = _predicted(judged, inputs[heldout]).reshape(len(heldout), outputs.shape[1])
     if len(heldout):
         metrics["heldout"] = metrics_of(outputs[heldout], prediction)
@@ -237,6 +238,7 @@ def _generic(table: Table, model: Any, size: tuple, solver: Any, seed: int, tole
         noise=scale * np.sqrt(found.variance),
         covariance=found.covariance,
         scores=None,
+        judged_covariance=None,
         judged_local=None,
         local=None,
         certificate=found.certificate,

@@ -1,10 +1,11 @@
 r"""A Gaussian process on the nearest measurements.
 
     r(x) ~ sum_ij k(x, x_i) [K + S]^-1_ij r_j    over the k nearest x_i,    S = diag(s^2 / w_i)
-    k(x, x') = v prod_d m(sqrt(3) |x_d - x'_d| / l_d),    m(t) = (1 + t) exp(-t)
+    k(x, x') = v prod_d m_d(|x_d - x'_d| / l_d),    m_d(t) = (1 + a_d t) exp(-t),    0 <= a_d <= 1
 
-(nearest-neighbour processes: Vecchia, J. R. Stat. Soc. B 50, 1988; Datta et al., J. Am. Stat. Assoc. 111, 2016.) The lengths, the variance and the noise
-maximise the likelihood of measurements predicted from their own neighbours, a leave-one-out score.
+(nearest-neighbour processes: Vecchia, J. R. Stat. Soc. B 50, 1988; Datta et al., J. Am. Stat. Assoc. 111, 2016.) The smoothness `a_d` mixes Matérn's kernels
+of order 1/2 and 3/2: an input along which single levels differ wants the first, a smooth one the second. The lengths, the smoothness, the variance and the
+noise maximise the likelihood of measurements predicted from their own neighbours, a leave-one-out score.
 """
 
 from typing import Any
@@ -20,20 +21,23 @@ NEIGHBOURS = 24
 SCORED = 512
 # The neighbours are chosen again, by the lengths found so far, this many times.
 ROUNDS, STEPS = 2, 20
+# What is known of a length before: about a half of the box, give or take this in its logarithm.
+TYPICAL, SPREAD = 0.5, 1.0
 _BATCH = 512
 
 
 class NeighbourProcess(eqx.Module):
     """The process given its measurements.
 
-    **Fields:** `points` `(N, D)`, `values` `(N, O)` and `weights` `(N,)` of the measurements; `lengths` `(D,)` of the kernel; `variance` and `noise`, of each
-    output in units of `scale` `(O,)`.
+    **Fields:** `points` `(N, D)`, `values` `(N, O)` and `weights` `(N,)` of the measurements; `lengths` and `smoothness` `(D,)` of the kernel; `variance` and
+    `noise`, of each output in units of `scale` `(O,)`.
     """
 
     points: Float[Array, "N D"]
     values: Float[Array, "N O"]
     weights: Float[Array, " N"]
     lengths: Float[Array, " D"]
+    smoothness: Float[Array, " D"]
     variance: Float[Array, ""]
     noise: Float[Array, ""]
     scale: Float[Array, " O"]
@@ -76,25 +80,29 @@ def fit_process(
     scale = np.sqrt(np.mean(values**2, axis=0))
     scale = np.where(scale > 0, scale, 1.0)
     chosen = np.resize(np.random.default_rng(seed).permutation(N), SCORED)
-    parameters = np.concatenate([np.full(D, np.log(0.3)), np.log([0.5, 0.5])])
-    bounds = [(np.log(0.01), np.log(30.0))] * D + [(np.log(1e-6), np.log(30.0))] * 2
+    parameters = np.concatenate([np.full(D, np.log(0.2)), np.full(D, 0.5), np.log([0.5, 0.5])])
+    bounds = [(np.log(1e-3), np.log(30.0))] * D + [(0.0, 1.0)] * D + [(np.log(1e-6), np.log(30.0))] * 2
     X, R, W = (jnp.asarray(a) for a in (points, values / scale, weights))
     for _ in range(ROUNDS):
         own = _others(points, chosen, np.exp(parameters[:D]), min(NEIGHBOURS, N - 1))
         arrays = (X, R, W, jnp.asarray(own), jnp.asarray(chosen))
-        goal = lambda p, arrays=arrays: tuple(np.asarray(v, float) for v in _score(jnp.asarray(p, X.dtype), *arrays))
+
+        def goal(p, arrays=arrays):
+            value, slope = (np.asarray(v, float) for v in _score(jnp.asarray(p, X.dtype), *arrays))
+            off = (p[:D] - np.log(TYPICAL)) / SPREAD
+            return value + np.sum(off**2) / SCORED, slope + np.pad(2 * off / SPREAD / SCORED, (0, D + 2))
+
         found: Any = scipy.optimize.minimize(
             goal, parameters, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": STEPS}
         )
         parameters = found.x if np.all(np.isfinite(found.x)) else parameters
-    lengths, variance, noise = _unpacked(jnp.asarray(parameters, X.dtype))
-    return NeighbourProcess(X, jnp.asarray(values), W, lengths, variance, noise, jnp.asarray(scale))
+    return NeighbourProcess(X, jnp.asarray(values), W, *_unpacked(jnp.asarray(parameters, X.dtype)), jnp.asarray(scale))
 
 
 @eqx.filter_jit
 def _many(process: NeighbourProcess, x: Float[Array, "K D"], nearest: Int[Array, "K k"]):
     parts = (process.points, process.values, process.weights)
-    kernel = (process.lengths, process.variance, process.noise)
+    kernel = (process.lengths, process.smoothness, process.variance, process.noise)
     one = lambda x, near: _conditional(*(a[near] for a in parts), x, *kernel)  # pyright: ignore[reportCallIssue]
     return jax.vmap(one)(x, nearest)
 
@@ -104,10 +112,8 @@ def _score(parameters: Float[Array, " D2"], points, values, weights, own: Int[Ar
     """Negative logarithm of the likelihood of measurements given their neighbours, over their number, and its gradient."""
 
     def value(parameters):
-        lengths, variance, noise = _unpacked(parameters)
-        one = lambda i, near: _conditional(
-            points[near], values[near], weights[near], points[i], lengths, variance, noise, weights[i]
-        )
+        kernel = _unpacked(parameters)
+        one = lambda i, near: _conditional(points[near], values[near], weights[near], points[i], *kernel, weights[i])
         mean, var = jax.vmap(one)(chosen, own)
         return jnp.mean(jnp.log(var)[:, None] + (values[chosen] - mean) ** 2 / var[:, None])
 
@@ -115,23 +121,27 @@ def _score(parameters: Float[Array, " D2"], points, values, weights, own: Int[Ar
 
 
 def _unpacked(parameters: Float[Array, " D2"]):
-    """Lengths, variance and noise from their logarithms; some noise stays, so that close measurements do no harm."""
-    values = jnp.exp(parameters)
-    return values[:-2], values[-2], values[-1] + jnp.sqrt(jnp.finfo(values.dtype).eps) * values[-2]
+    """Lengths, smoothness, variance and noise; some noise stays, so that close measurements do no harm."""
+    D = len(parameters) // 2 - 1
+    variance, noise = jnp.exp(parameters[-2:])
+    least = jnp.sqrt(jnp.finfo(parameters.dtype).eps) * variance
+    return jnp.exp(parameters[:D]), parameters[D:-2], variance, noise + least
 
 
-def _conditional(points, values, weights, x, lengths, variance, noise, weight=1.0):
+def _conditional(points, values, weights, x, lengths, smoothness, variance, noise, weight=1.0):
     """Mean `(O,)` and variance of a new measurement at `x` given k others."""
     diagonal = jnp.diag(noise / weights)
-    K = variance * _matern(points[:, None] - points[None], lengths) + diagonal
-    k = variance * _matern(points - x, lengths)
+    K = variance * _correlation(points[:, None] - points[None], lengths, smoothness) + diagonal
+    k = variance * _correlation(points - x, lengths, smoothness)
     solved = jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(K), k)
     return solved @ values, variance + noise / weight - jnp.vdot(k, solved)
 
 
-def _matern(difference: Float[Array, "*b D"], lengths: Float[Array, " D"]) -> Float[Array, "*b"]:
-    t = jnp.sqrt(3.0) * jnp.abs(difference) / lengths
-    return jnp.prod(1 + t, axis=-1) * jnp.exp(-jnp.sum(t, axis=-1))
+def _correlation(
+    difference: Float[Array, "*b D"], lengths: Float[Array, " D"], smoothness: Float[Array, " D"]
+) -> Float[Array, "*b"]:
+    t = jnp.abs(difference) / lengths
+    return jnp.prod(1 + smoothness * t, axis=-1) * jnp.exp(-jnp.sum(t, axis=-1))
 
 
 def _nearest(points: np.ndarray, x: np.ndarray, lengths: np.ndarray, count: int) -> Int[np.ndarray, "K k"]:

@@ -18,7 +18,7 @@ from ..models import AbstractSeparable
 from .fitted import Fitted
 from .links import LINKS
 from .local import LocalStage
-from .uncertainty import conformal_quantile, deviation, parameter_variance
+from .uncertainty import conformal_quantile, deviation, expected_deviation
 
 
 class Predictor(eqx.Module):
@@ -93,17 +93,14 @@ class Predictor(eqx.Module):
         if isinstance(model.inner, AbstractSeparable):
             shift, scale = np.asarray(model.shift), np.asarray(model.scale)
             points = model.inside(rows)
-            if deviations:
-                variance = parameter_variance(model.inner, points, np.asarray(self.covariance)) * scale**2
-                std = deviation(model.link, u, variance, np.asarray(self.noise, float))
+            if deviations or self.local is not None:
+                covariance = None if self.covariance is None else np.asarray(self.covariance)
+                noise = np.asarray(self.noise, float)
+                std = expected_deviation(model.inner, points, covariance, model.link, u, scale, noise)
             known = ~model.rows_outside(rows)
-            if self.local is not None and known.any():
-                value, spread = self.local.mixed(
-                    points[known], (u[known] - shift) / scale, None if std is None else std[known] / scale
-                )
-                u[known] = shift + scale * value
-                if std is not None and spread is not None:
-                    std[known] = scale * spread
+            if self.local is not None and std is not None and known.any():
+                value, spread = self.local.mixed(points[known], (u[known] - shift) / scale, std[known] / scale)
+                u[known], std[known] = shift + scale * value, scale * spread
                 mean = jnp.asarray(LINKS[model.link].inverse(u), mean.dtype).reshape(mean.shape)
         elif self.covariance is not None and deviations:
             V = self.covariance

@@ -1,8 +1,9 @@
 r"""How smooth a separable model has to be: a penalty on the size and one on the slope of every factor.
 
-    sum_d sum_m a_dm^T (lambda_0 Q_d + lambda_d R_d) a_dm,    Q_d = int B B^T / length,    R_d = length int B' B'^T
+    sum_d sum_m a_dm^T (lambda_0 Q_d + lambda_d R_d) a_dm,    Q_d = int B B^T dw,    R_d = int (dB/dw) (dB/dw)^T dw
 
-Summed over the factors of a mode, the penalty on their size also prunes modes that the data do not need.
+`w` runs from 0 to 1 and covers each cell of the basis in the same time. Where cells are short because there are many data, a factor may change quickly; where
+few data stand far apart, it may not. Summed over the factors of a mode, the penalty on their size also prunes modes that the data do not need.
 """
 
 import equinox as eqx
@@ -23,11 +24,8 @@ def roughness_penalty(bases: tuple[AbstractBasis, ...], layout: Layout, dtype) -
     matrices = np.zeros((D, 2, n, n))
     matrices[:, 0] = np.eye(n)  # the fill is held at zero
     for d, basis in enumerate(bases):
-        mass, stiffness = _integrals(basis)
-        length = float(basis.domain[1] - basis.domain[0])
         size = basis.size
-        matrices[d, 0, :size, :size] = mass / length
-        matrices[d, 1, :size, :size] = stiffness * length
+        matrices[d, 0, :size, :size], matrices[d, 1, :size, :size] = _integrals(basis)
     d = np.repeat(np.arange(D), M)
     starts, groups, which = [np.arange(D * M) * n], [np.stack([np.zeros_like(d), 1 + d], axis=1)], [d]
     strengths = 1 + D
@@ -44,9 +42,14 @@ def roughness_penalty(bases: tuple[AbstractBasis, ...], layout: Layout, dtype) -
         places = layout.after_factors + np.arange(O) * M
         families.append(PenaltyBlocks(identity, cat([places]), jnp.full((O, 1), strengths, jnp.int32)))
         strengths += 1
-    return BlockPenalty(tuple(families), strengths)
+    kept = jnp.asarray(layout.kept([basis.size for basis in bases]), jnp.int32)
+    return BlockPenalty(tuple(families), kept, strengths, layout.unknowns)
 
 
 @eqx.filter_jit
 def _integrals(basis: AbstractBasis):
-    return basis.mass(), basis.stiffness()
+    edges = basis.breakpoints
+    pace = basis.elements * jnp.diff(edges)  # dx/dw in each cell
+    slope = lambda t: pace[jnp.clip(jnp.searchsorted(edges, t, side="right") - 1, 0, basis.elements - 1)]
+    exact = basis.degree + 1
+    return basis.gram(0, 0, lambda t: 1 / slope(t), exact), basis.gram(1, 1, slope, exact)

@@ -19,6 +19,7 @@ from .direct import DirectFit, fit_separable
 from .links import LINKS
 from .local import LocalStage, fit_local
 from .size import Size
+from .twins import Repeats
 
 
 class Scaled(NamedTuple):
@@ -40,7 +41,7 @@ class Samples:
     """Rows in random order and how to fit them.
 
     **Fields:** inputs `(N, D)`, targets `(N, O)`, weights `(N,)`; the dtype to work in; the tolerance of the fits; a callback; the rows of the largest table
-    that is to share compiled programs; shift and scale of an earlier fit, or nothing.
+    that is to share compiled programs; what repeated measurements say of the targets; shift and scale of an earlier fit, or nothing.
     """
 
     x: Float[np.ndarray, "N D"]
@@ -50,6 +51,7 @@ class Samples:
     tolerance: float
     progress: Callable[[dict[str, Any]], None] | None
     capacity: int
+    repeats: Repeats
     units: tuple[np.ndarray, np.ndarray] | None = None
 
     def shuffled(self, seed: int) -> "Samples":
@@ -101,19 +103,34 @@ class Samples:
         return float(value) if np.isfinite(value) else np.inf
 
     def local(
-        self, link: str, values: Float[np.ndarray, "N O"], count: int, domain: Any, size: Size, seed: int
-    ) -> LocalStage:
-        """A local stage of all but the last rows, with the share that is best on those.
+        self,
+        link: str,
+        values: Float[np.ndarray, "N O"],
+        deviations: Float[np.ndarray, "n O"],
+        domain: Any,
+        size: Size,
+        seed: int,
+        worthwhile: float,
+    ) -> LocalStage | None:
+        """A local stage of all but the last n rows, balanced on those, or nothing where it does not pay.
 
-        **Arguments:** the link; values of a separable model that has not seen the last rows either; how many there are; the box; the size of the additive law;
-        the seed.
+        **Arguments:** the link; values of a separable model that has not seen the last rows either; the standard deviations it gives those; the box; the size
+        of the additive law; the seed; the share of the separable model's error that the mixture has to stay below.
         """
         scaled = self.scaled(link)
         x, z, w = np.asarray(self.x, float), np.asarray(scaled.z, float), np.asarray(scaled.weights, float)
-        stage = fit_local(
-            x[:-count], z[:-count], w[:-count], domain, [len(row) - 1 for row in size.breakpoints], size.degrees, seed
-        )
-        return stage.shared(x[-count:], z[-count:], w[-count:], values[-count:])
+        count = len(deviations)
+        seen, new = slice(0, len(x) - count), slice(len(x) - count, len(x))
+        elements = [len(row) - 1 for row in size.breakpoints]
+        stage = fit_local(x[seen], z[seen], w[seen], domain, elements, size.degrees, seed)
+        stage = stage.balanced(x[new], z[new], w[new], values[new], deviations)
+        mixed = stage.mixed(x[new], values[new], deviations)[0]
+        if self.error(link, mixed, count) > worthwhile * self.error(link, values, count):
+            stage, mixed = stage.with_balance(np.zeros(z.shape[1])), values[new]
+        total = np.average((z[new] - mixed) ** 2, axis=0, weights=w[new])
+        repeats = self.repeats._replace(variance=self.repeats.variance / scaled.noise**2)
+        stage = stage.with_twins(x[seen], z[seen], w[seen], repeats, total)
+        return stage if stage.twins is not None or np.any(np.asarray(stage.balance) > 0) else None
 
 
 def distinct_rows(

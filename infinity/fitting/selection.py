@@ -22,8 +22,9 @@ from ..models import KHRONOS, AbstractSeparable
 from .direct import DirectFit
 from .ensemble import average, average_covariance
 from .local import LocalStage
-from .samples import Samples
+from .samples import Samples, Scaled
 from .size import ROWS_PER_UNKNOWN, Size, choose_size
+from .uncertainty import expected_deviation
 
 # Share of the rows that judge trials, and their bounds.
 VALIDATION, FEWEST, MOST = 0.15, 20, 2000
@@ -33,6 +34,8 @@ FEWEST_TO_SELECT = 60
 PILOT_ROWS, PILOT_ROWS_PER_UNKNOWN = 2048, 4
 # Steps of a trial: enough to rank it; the one that is chosen goes on from there.
 TRIAL_ITERATIONS = 20
+# Steps of each start on noisy data: further ones only follow the noise, and the average is no better for them.
+NOISY_ITERATIONS, NOISY_AGAIN = 30, 12
 # A validation error below this share of the target's spread: what is left is the model's fault, not noise.
 CLEAN = 0.02
 # A larger model must be better by this much.
@@ -48,7 +51,9 @@ FINE_FUNCTIONS, FINE_MODES, FINE_ROWS_PER_UNKNOWN, FINE_ABOVE = 14, 4, 2.0, 0.01
 # The covariance of an average is kept up to this many parameters.
 LARGEST_COVARIANCE = 6000
 MOST_MEMBERS = 4
-# Below this error nothing is left to a local stage, which keeps the rows of the table: no more than so many.
+# A local stage must make the error smaller by this much.
+LOCAL_WORTHWHILE = 0.99
+# Below this error one start is as good as the average of several, and nothing is left to a local stage, which keeps the rows of the table: at most so many.
 LOCAL_ABOVE, MOST_LOCAL_ROWS = 2e-3, 20_000
 # Seconds that the starts of an ensemble may take, at so many operations a second.
 ENSEMBLE_WORK = 6 * 2e10
@@ -62,18 +67,24 @@ class Trial(NamedTuple):
     functions: int
     modes: int
     unknowns: int
+    starts: int
     error: float
     seconds: float
 
     def __str__(self) -> str:
+        average = "" if self.starts == 1 else f", average of {self.starts}"
         return (
-            f"{self.link}, degree {self.degree}, {self.functions} functions an input, {self.modes} modes: "
+            f"{self.link}, degree {self.degree}, {self.functions} functions an input, {self.modes} modes{average}: "
             f"{self.unknowns} unknowns, error {self.error:.3g}, {self.seconds:.1f} s"
         )
 
 
 class Selected(NamedTuple):
-    """What was selected and fitted: a link, the samples, the fits (several to be averaged), the trials, the size of a model made here, the local stage."""
+    """What was selected and fitted.
+
+    **Fields:** a link, the samples, the fits (several to be averaged), the trials, the size of a model made here, the local stage, and how many iterations
+    a fit was given where that was not left to its convergence.
+    """
 
     link: str
     samples: Samples
@@ -81,6 +92,7 @@ class Selected(NamedTuple):
     trials: list[Trial]
     size: Size | None
     local: LocalStage | None
+    most_iterations: int | None = None
 
     def refit(self, x: np.ndarray, y: np.ndarray, weights: np.ndarray, seed: int) -> "Selected":
         """The same fits and local stage from where they ended, to other rows."""
@@ -90,7 +102,8 @@ class Selected(NamedTuple):
 
     def refitted(self, samples: Samples) -> "Selected":
         """The same fits and local stage from where they ended, to all of some samples."""
-        fits = [samples.fit(self.link, fit.model, evidence=fit.evidence) for fit in self.fits]
+        most = None if self.most_iterations is None else NOISY_AGAIN
+        fits = [samples.fit(self.link, fit.model, evidence=fit.evidence, most_iterations=most) for fit in self.fits]
         scaled = samples.scaled(self.link)
         arrays = (np.asarray(a, float) for a in (samples.x, scaled.z, scaled.weights))
         local = None if self.local is None else self.local.given(*arrays)
@@ -169,7 +182,7 @@ def select(
     def attempt(name: str, size: Size, functions: int, starts: int = 1) -> Trial:
         nonlocal best
         began = time.perf_counter()
-        rows, most = pilot_rows(size), TRIAL_ITERATIONS if starts == 1 else None
+        rows, most = pilot_rows(size), TRIAL_ITERATIONS if starts == 1 else NOISY_ITERATIONS
         found = [samples.fit(name, start(size, member), rows, most_iterations=most) for member in range(starts)]
         trial = Trial(
             name,
@@ -177,6 +190,7 @@ def select(
             functions,
             size.modes,
             size.unknowns(outputs),
+            starts,
             samples.error(name, np.mean([fit.values for fit in found], axis=0), validation),
             time.perf_counter() - began,
         )
@@ -236,25 +250,46 @@ def select(
             attempt(chosen.link, finer, FINE_FUNCTIONS)
     trial, size, pilot = best
     cost = len(x) * outputs * float(size.unknowns(outputs)) ** 2 * 2 * 40
-    members = 1 if trial.error < CLEAN else int(np.clip(ENSEMBLE_WORK / cost, 1, MOST_MEMBERS))
-    pilot = samples.fit(trial.link, pilot.model, pilot_rows(size), pilot.evidence)
+    members = 1 if trial.error < LOCAL_ABOVE else int(np.clip(ENSEMBLE_WORK / cost, 1, MOST_MEMBERS))
+    noisy = NOISY_ITERATIONS if trial.error > CLEAN else None
     if local is None:
         local = trial.error > LOCAL_ABOVE and len(x) <= MOST_LOCAL_ROWS
+    if noisy is None:
+        pilot = samples.fit(trial.link, pilot.model, pilot_rows(size), pilot.evidence)
     if members == 1 and not local:
-        fits = [samples.fit(trial.link, pilot.model, evidence=pilot.evidence)]
-        return Selected(trial.link, samples, fits, trials, size, None)
+        fits = [samples.fit(trial.link, pilot.model, evidence=pilot.evidence, most_iterations=noisy)]
+        return Selected(trial.link, samples, fits, trials, size, None, noisy)
     unseen = len(x) - validation
-    fits = [samples.fit(trial.link, pilot.model, unseen, pilot.evidence)]
-    fits += [samples.fit(trial.link, start(size, member), unseen) for member in range(1, members)]
+    fits = [samples.fit(trial.link, pilot.model, unseen, pilot.evidence, most_iterations=noisy and NOISY_AGAIN)]
+    for member in range(1, members):
+        fits.append(samples.fit(trial.link, start(size, member), unseen, most_iterations=noisy))
     stage = None
     if local:
-        values = np.mean([fit.values for fit in fits], axis=0)
-        stage = samples.local(trial.link, values, validation, fits[0].model.domain, base, seed)
-        mixed = values.copy()
-        mixed[-validation:] = stage.mixed(np.asarray(x[-validation:], float), values[-validation:])[0]
-        if samples.error(trial.link, mixed, validation) > WORTHWHILE * samples.error(trial.link, values, validation):
-            stage = None
-    return Selected(trial.link, samples, fits, trials, size, stage).refitted(samples)
+        stage = samples.local(
+            trial.link,
+            np.mean([fit.values for fit in fits], axis=0),
+            _deviations(samples, trial.link, fits, validation),
+            fits[0].model.domain,
+            base,
+            seed,
+            LOCAL_WORTHWHILE,
+        )
+    return Selected(trial.link, samples, fits, trials, size, stage, noisy).refitted(samples)
+
+
+def _deviations(samples: Samples, link: str, fits: Sequence[DirectFit], count: int) -> np.ndarray:
+    """The standard deviation that the average of some fits expects of the last rows, in what it describes."""
+    whole, covariance = combined(fits)
+    scaled = samples.scaled(link)
+    points = np.asarray(samples.x[-count:], float)
+    u = scaled.shift + scaled.scale * np.mean([fit.values[-count:] for fit in fits], axis=0)
+    noise = noise_of(fits, scaled)
+    return expected_deviation(whole, points, covariance, link, u, scaled.scale, noise) / scaled.scale
+
+
+def noise_of(fits: Sequence[DirectFit], scaled: Scaled) -> np.ndarray:
+    """The standard deviation of the noise of each target."""
+    return scaled.noise * np.sqrt(np.mean([float(fit.evidence.variance) for fit in fits]))
 
 
 def _margin(trial: Trial, best: Trial) -> float:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .checks import check_unknowns
+from .warp import half_ranked
 
 ROWS_PER_UNKNOWN = 4
 MOST_MODES = 10
@@ -29,7 +30,8 @@ def choose_size(x: np.ndarray, outputs: int, modes: int | None, elements: int | 
 
     **Arguments:** `x` of shape `(N, D)` on the unit box; the number of outputs; `modes` and `elements`, or nothing for the default; the `degree`.
 
-    An input with few distinct values gets no more functions than values. Breakpoints lie half way between equal spacing and equal numbers of samples.
+    An input with few distinct values gets no more functions than values. Breakpoints lie between equal spacing and equal numbers of samples, a quarter of the
+    way from the latter.
 
     **Raises:** `ValueError` where the model has more unknowns than the table has numbers.
     """
@@ -63,7 +65,8 @@ def choose_size(x: np.ndarray, outputs: int, modes: int | None, elements: int | 
 
 
 def _breakpoints(column: np.ndarray, cells: int) -> tuple[float, ...]:
+    knots, heights = half_ranked(column.astype(float))
     uniform = np.linspace(0.0, 1.0, cells + 1)
-    quantiles = np.quantile(column.astype(float), uniform)
+    quantiles = np.quantile(np.interp(column, knots, heights), uniform)
     between = 0.5 * (uniform + np.clip(quantiles, 0.0, 1.0))[1:-1]
-    return (0.0, *(float(t) for t in between), 1.0)
+    return (0.0, *(float(t) for t in np.interp(between, heights, knots)), 1.0)

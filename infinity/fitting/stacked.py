@@ -3,12 +3,15 @@ r"""A separable model as at most four arrays, the form in which the direct fit w
     u_so = c_o + sum_dj A_doj B_sdj + sum_m W_om prod_d f_sdm,    f_sdm = sum_j F_dmj B_sdj
 
 All dimensions are filled with zeros up to the size of the largest basis, so that one product of arrays serves them all, and models whose knots and
-degrees differ share one compiled program. The columns of the fill are zero; their coefficients stay at zero under any penalty.
+degrees differ share one compiled program. The columns of the fill are zero; its coefficients are no parameters, and stay at zero.
 """
+
+from collections.abc import Callable
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
 from ..models import AbstractSeparable
@@ -38,25 +41,52 @@ class Stacked(eqx.Module):
         O = self.outputs
         features = jnp.einsum("sdj,dmj->dsm", B, self.factors)
         others, modes = exclusive_products(features), product(features)
-        weights = jnp.ones((1, modes.shape[1]), B.dtype) if self.mixing is None else self.mixing
-        identity = jnp.eye(O, dtype=B.dtype)
-        parts = [
-            weights[None, :, None, :, None] * jnp.swapaxes(others, 0, 1)[:, None, :, :, None] * B[:, None, :, None, :]
-        ]
+        weights = self._weights(B.dtype)[None, :, None, :, None]
+        parts = [weights * jnp.swapaxes(others, 0, 1)[:, None, :, :, None] * B[:, None, :, None, :]]
         if self.mixing is not None:
-            parts.append(identity[None, :, :, None] * modes[:, None, None, :])
+            parts.append(jnp.eye(O, dtype=B.dtype)[None, :, :, None] * modes[:, None, None, :])
+        parts += self._affine_parts(B)
+        J = jnp.concatenate([part.reshape(S * O, -1) for part in parts], axis=1)
+        return self._superpose(B, modes), J
+
+    def block_rows(
+        self, B: Float[Array, "S D n"], d: int | Int[Array, ""]
+    ) -> tuple[Float[Array, "S O"], Float[Array, "SO Q"]]:
+        """Values of a batch and their derivatives with respect to the factors of one dimension, the additive block and the constant."""
+        S, O = B.shape[0], self.outputs
+        features = jnp.einsum("sdj,dmj->dsm", B, self.factors)
+        others = jnp.prod(features.at[d].set(1.0), axis=0)
+        here = jnp.take(B, d, axis=1)
+        columns = self._weights(B.dtype)[None, :, :, None] * (others[:, :, None] * here[:, None, :])[:, None]
+        parts = [columns, *self._affine_parts(B)]
+        J = jnp.concatenate([part.reshape(S * O, -1) for part in parts], axis=1)
+        return self._superpose(B, others * features[d]), J
+
+    def _weights(self, dtype) -> Float[Array, "O M"]:
+        return jnp.ones((1, self.factors.shape[1]), dtype) if self.mixing is None else self.mixing
+
+    def _affine_parts(self, B: Float[Array, "S D n"]) -> list[Array]:
+        """Derivatives with respect to the additive block and the constant, `(S, O, ...)`."""
+        identity, parts = jnp.eye(self.outputs, dtype=B.dtype), []
         if self.additive is not None:
             parts.append(identity[None, :, None, :, None] * B[:, None, :, None, :])
         if self.constant is not None:
-            parts.append(jnp.broadcast_to(identity, (S, O, O)))
-        J = jnp.concatenate([part.reshape(S * O, -1) for part in parts], axis=1)
-        return self._superpose(B, modes), J
+            parts.append(jnp.broadcast_to(identity, (B.shape[0], self.outputs, self.outputs)))
+        return parts
 
     def _superpose(self, B: Float[Array, "S D n"], modes: Float[Array, "S M"]) -> Float[Array, "S O"]:
         value = jnp.sum(modes, axis=1, keepdims=True) if self.mixing is None else modes @ self.mixing.T
         if self.additive is not None:
             value = value + jnp.einsum("sdj,doj->so", B, self.additive)
         return value if self.constant is None else value + self.constant
+
+
+def flattened(
+    stacked: Stacked, kept: Int[Array, " P"]
+) -> tuple[Float[Array, " P"], Callable[[Float[Array, " P"]], Stacked]]:
+    """The parameters without the fill as a vector, and the map from there to the stacked form."""
+    flat, unravel = ravel_pytree(stacked)
+    return flat[kept], lambda theta: unravel(jnp.zeros_like(flat).at[kept].set(theta))
 
 
 class Layout(eqx.Module):

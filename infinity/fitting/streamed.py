@@ -16,8 +16,9 @@ from .generic import residuals_of
 from .links import LINKS
 from .local import LocalStage
 from .samples import Samples, Scaled
-from .selection import Selected, Trial, combined, described, select
-from .uncertainty import deviation, parameter_variance
+from .selection import Selected, Trial, combined, described, noise_of, select
+from .twins import repeats_of
+from .uncertainty import expected_deviation
 
 _CERTIFIED_ROWS = 64
 
@@ -45,7 +46,8 @@ class Solution(NamedTuple):
 
     **Fields:** `model`, from all rows, and `judged`, without the held-out ones; the box, whether the model lives on the unit box, `shift`, `scale` and
     `link` of the targets; how the solve ended; `noise` `(O,)` in units of the targets; the covariance of the parameters; the `scores` `(n, O)` of the held-out
-    rows for intervals; the local stages beside `judged` and `model`; the certificate, counts, history, the trials of the selection, and what was chosen.
+    rows for intervals; the covariance of `judged`; the local stages beside `judged` and `model`; the certificate, counts, history, the trials of the selection,
+    and what was chosen.
     """
 
     model: Any
@@ -62,6 +64,7 @@ class Solution(NamedTuple):
     noise: np.ndarray
     covariance: Any
     scores: np.ndarray | None
+    judged_covariance: Any
     judged_local: LocalStage | None
     local: LocalStage | None
     certificate: Certificate
@@ -108,33 +111,40 @@ def solve_streamed(
         tolerance=tolerance,
         progress=progress,
         capacity=len(table.train) + len(table.heldout),
+        repeats=repeats_of(points, table.y),
     ).shuffled(seed)
     selected = select(samples, given=model, size=size, links=links, local=local, seed=seed)
     fits, scaled = selected.fits, samples.scaled(selected.link)
-    judged, covariance = combined(fits)
-    noise = scaled.noise * np.sqrt(np.mean([float(fit.evidence.variance) for fit in fits]))
+    judged, judged_covariance = combined(fits)
+    noise = noise_of(fits, scaled)
     scores, final, local_stage = None, fits, selected.local
     if len(table.heldout):
-        scores = _scores(table, points, judged, covariance, noise, selected, scaled)
+        scores = _scores(table, points, judged, judged_covariance, noise, selected, scaled)
         every = np.union1d(table.train, table.heldout)
         again = selected.refit(points[every], table.y[every], table.weights[every], seed)
         final, local_stage = again.fits, again.local
-    whole, covariance = combined(final) if final is not fits else (judged, covariance)
+    whole, covariance = combined(final) if final is not fits else (judged, judged_covariance)
     counts = {key: sum(fit.counts[key] for fit in final) for key in final[0].counts}
     iterations = counts["iterations"] // len(final)
     converged = all(fit.converged for fit in fits)
-    sentence = (
-        f"The last steps changed the loss by below {tolerance:g} of it, after {len(fits[0].history)} iterations."
-        if converged
-        else f"The loss still fell by more than {tolerance:g} a step after {len(fits[0].history)} iterations."
-    )
+    taken = len(fits[0].history)
+    if selected.most_iterations is not None:
+        converged = True
+        sentence = (
+            f"The data are noisy: {len(fits)} starts of at most {selected.most_iterations} iterations were averaged."
+        )
+    elif converged:
+        sentence = f"The last steps changed the loss by below {tolerance:g} of it, after {taken} iterations."
+    else:
+        sentence = f"The loss still fell by more than {tolerance:g} a step after {taken} iterations."
     params, static = eqx.partition(fits[0].model, eqx.is_inexact_array)
     few = slice(_CERTIFIED_ROWS)
     sample = (samples.x[few], scaled.z[few], samples.weights[few])
     certificate = certify(residuals_of(static), params, tuple(jnp.asarray(a, table.dtype) for a in sample))
     options = {"link": selected.link, "members": len(fits), "copies": table.copies}
     if selected.local is not None:
-        options["local"] = [float(share) for share in selected.local.share]
+        options["local"] = [float(balance) for balance in selected.local.balance]
+        options["twins"] = selected.local.twins is not None
     if selected.size is not None:
         options = {**described(selected.size), **options}
     return Solution(
@@ -152,6 +162,7 @@ def solve_streamed(
         noise=noise,
         covariance=None if covariance is None else jnp.asarray(covariance),
         scores=scores,
+        judged_covariance=judged_covariance,
         judged_local=selected.local,
         local=local_stage,
         certificate=certificate,
@@ -177,8 +188,8 @@ def _scores(
     """How far the held-out rows are off in what the link describes, in standard deviations of their prediction, `(n, O)`."""
     rows, link = table.heldout, selected.link
     value = evaluate(judged, points[rows])
-    variance = 0.0 if covariance is None else parameter_variance(judged, points[rows], covariance)
-    std = deviation(link, scaled.shift + scaled.scale * value, variance * scaled.scale**2, noise) / scaled.scale
+    u = scaled.shift + scaled.scale * value
+    std = expected_deviation(judged, points[rows], covariance, link, u, scaled.scale, noise) / scaled.scale
     if selected.local is not None:
         value, std = selected.local.mixed(points[rows], value, std)
     u = scaled.shift + scaled.scale * value

@@ -47,6 +47,20 @@ def _variances(stacked: Stacked, bases: tuple[AbstractBasis, ...], x: Float[Arra
     return jnp.sum((J @ V) * J, axis=1).reshape(x.shape[0], -1)
 
 
+def expected_deviation(
+    model: AbstractSeparable,
+    points: Float[np.ndarray, "N D"],
+    covariance: Float[np.ndarray, "P P"] | None,
+    link: str,
+    u: Float[np.ndarray, "N O"],
+    scale: Float[np.ndarray, " O"],
+    noise: Float[np.ndarray, " O"],
+) -> Float[np.ndarray, "N O"]:
+    """`deviation` for the parameters of a separable model, whose outputs count in units of `scale`; without a covariance from the noise alone."""
+    variance = 0.0 if covariance is None else parameter_variance(model, points, covariance) * scale**2
+    return deviation(link, u, variance, noise)
+
+
 def deviation(link: str, u: np.ndarray, variance: np.ndarray | float, noise: np.ndarray) -> Float[np.ndarray, "N O"]:
     """The standard deviation of a new measurement in what the link describes: `sqrt(var u + (sigma / g'(u))^2)`.
 

@@ -39,13 +39,15 @@ def fit_warp(x: Float[np.ndarray, "N D"]) -> Warp:
     >>> [round(float(v), 3) for v in warp(jnp.array([[0.0], [0.2], [1.0]]))[:, 0]]
     [0.0, 0.433, 1.0]
     """
-    knots, heights = [], []
-    for column in x.T:
-        values, counts = np.unique(column, return_counts=True)
-        ranks = np.cumsum(counts) - 0.5 * (counts + 1.0)
-        ranks = (ranks - ranks[0]) / (ranks[-1] - ranks[0]) if len(values) > 1 else np.zeros(1)
-        at = np.unique(np.interp(np.linspace(0, 1, LINES), ranks, values)) if len(values) > LINES else values
-        at = np.concatenate([at, np.full(LINES - len(at), at[-1])])
-        knots.append(at)
-        heights.append(0.5 * (at + np.interp(at, values, ranks)))
-    return Warp(jnp.asarray(np.stack(knots)), jnp.asarray(np.stack(heights)))
+    rows = [half_ranked(column) for column in x.T]
+    padded = [[np.concatenate([row, np.full(LINES - len(row), row[-1])]) for row in pair] for pair in rows]
+    return Warp(*(jnp.asarray(np.stack(part)) for part in zip(*padded, strict=True)))
+
+
+def half_ranked(column: Float[np.ndarray, " N"]) -> tuple[Float[np.ndarray, " K"], Float[np.ndarray, " K"]]:
+    """Knots and heights of the map of one input, at most `LINES` of them."""
+    values, counts = np.unique(column, return_counts=True)
+    ranks = np.cumsum(counts) - 0.5 * (counts + 1.0)
+    ranks = (ranks - ranks[0]) / (ranks[-1] - ranks[0]) if len(values) > 1 else np.zeros(1)
+    at = np.unique(np.interp(np.linspace(0, 1, LINES), ranks, values)) if len(values) > LINES else values
+    return at, 0.5 * (at + np.interp(at, values, ranks))

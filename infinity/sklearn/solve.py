@@ -165,7 +165,12 @@ def _with_constant_targets(result: Result, table: Table) -> Result:
     if local is not None:
         process = local.process
         parts = (embed(local.law, 1.0, 0.0), spread(process.values.T, 0.0).T, spread(process.scale, 0.0))
-        where = lambda stage: (stage.law, stage.process.values, stage.process.scale, stage.share)
-        local = eqx.tree_at(where, local, (*parts, spread(local.share, 0.0)))
+        where = lambda stage: (stage.law, stage.process.values, stage.process.scale, stage.balance)
+        local = eqx.tree_at(where, local, (*parts, spread(local.balance, 0.0)))
+        if local.twins is not None:
+            twins = local.twins
+            parts = (spread(twins.values.T, 0.0).T, spread(twins.pure, 1.0), spread(twins.total, 1.0))
+            where = lambda stage: (stage.twins.values, stage.twins.pure, stage.twins.total)
+            local = eqx.tree_at(where, local, parts)
     predictor = Predictor(model, covariance, spread(result.predictor.noise, 0.0), None, local)
     return dataclasses.replace(result, predictor=predictor, heldout_prediction=np.zeros((0, O)))

@@ -14,10 +14,12 @@ from infinity.fitting.selection import WORTHWHILE
 from infinity.fitting.warp import fit_warp
 from infinity.models.evaluator import evaluate
 
+WAVES = np.random.default_rng(12).normal(scale=12, size=(40, 2))
+
 
 def wavy(x):
-    """An additive law and a ridge that follows no axis, with kinks: too much for few smooth products."""
-    return x[:, 0] + np.sin(3 * x[:, 1]) + 2 * np.abs(np.sin(3 * x.sum(axis=1)))
+    """An additive law and plane waves in all directions: too much for few products, but smooth between neighbours."""
+    return x[:, 0] + np.sin(3 * x[:, 1]) + 0.3 * np.cos(x[:, :2] @ WAVES.T + np.arange(40)).sum(axis=1) / 2
 
 
 @pytest.fixture(scope="module")
@@ -65,12 +67,14 @@ def test_a_process_of_few_measurements_is_the_dense_one():
     rng = np.random.default_rng(3)
     points, x = rng.uniform(size=(NEIGHBOURS, 2)), rng.uniform(size=(5, 2))
     values, weights = rng.normal(size=(NEIGHBOURS, 2)), rng.uniform(0.5, 2, NEIGHBOURS)
-    lengths, v, noise, scale = np.array([0.4, 0.8]), 1.3, 0.1, np.array([1.0, 3.0])
-    process = NeighbourProcess(*(jnp.asarray(a) for a in (points, values, weights, lengths, v, noise, scale)))
+    lengths, smoothness, v, noise, scale = np.array([0.4, 0.8]), np.array([1.0, 0.3]), 1.3, 0.1, np.array([1.0, 3.0])
+    process = NeighbourProcess(
+        *(jnp.asarray(a) for a in (points, values, weights, lengths, smoothness, v, noise, scale))
+    )
 
     def kernel(a, b):
-        t = np.sqrt(3) * np.abs(a[:, None] - b[None]) / lengths
-        return v * np.prod((1 + t) * np.exp(-t), axis=-1)
+        t = np.abs(a[:, None] - b[None]) / lengths
+        return v * np.prod((1 + smoothness * t) * np.exp(-t), axis=-1)
 
     solved = np.linalg.solve(kernel(points, points) + np.diag(noise / weights), kernel(points, x))
     mean, variance = process.many(x)
@@ -106,8 +110,8 @@ def test_the_likelihood_finds_noise_and_lengths():
 def test_it_pays_where_no_few_products_do(noisy, result):
     x, y = noisy
     stage = result.predictor.local
-    assert 0 < float(stage.share[0]) <= 1
-    assert result.options["local"] == [float(stage.share[0])]
+    assert float(stage.balance[0]) > 0
+    assert result.options["local"] == [float(stage.balance[0])]
     error = lambda prediction: float(np.sqrt(np.mean((np.asarray(prediction) - y[500:]) ** 2)))
     whole, alone = error(result.predict(x[500:])), error(result.model.predict(x[500:]))
     assert whole < WORTHWHILE * alone
@@ -153,7 +157,7 @@ def test_a_wanted_stage_is_not_left_out_silently(options):
         inf.fit(x[:50], wavy(x[:50]), local=True)
 
 
-def test_shares_are_those_of_each_target():
+def test_the_balance_is_that_of_each_target():
     rng = np.random.default_rng(7)
     x = rng.uniform(size=(800, 2))
     z = np.stack([wavy(x), x[:, 0] - x[:, 1]], axis=1)
@@ -161,9 +165,28 @@ def test_shares_are_those_of_each_target():
     stage = fit_local(x[:600], z[:600], np.ones(600), [(0.0, 1.0)] * 2, [5, 5], [3, 3], 0)
     # A separable model that knows nothing of the first target and all of the second.
     known = np.stack([np.zeros(200), z[600:, 1]], axis=1)
-    share = np.asarray(stage.shared(x[600:], z[600:], np.ones(200), known).share)
-    assert share[0] > 0.9
-    assert share[1] < 0.1
+    std = np.full((200, 2), 0.1)
+    balanced = stage.balanced(x[600:], z[600:], np.ones(200), known, std)
+    mixed = balanced.mixed(x[600:], known, std)[0]
+    own = stage.many(x[600:])[0]
+    error = lambda value: np.sqrt(np.mean((value - z[600:]) ** 2, axis=0))
+    assert error(mixed)[0] < 1.05 * error(own)[0] < 0.5
+    assert error(mixed)[1] < 0.01
+
+
+def test_each_part_counts_by_what_it_knows():
+    rng = np.random.default_rng(10)
+    x = rng.uniform(size=(300, 1))
+    z = np.sin(6 * x) + 0.2 * rng.normal(size=(300, 1))
+    stage = fit_local(x, z, np.ones(300), [(0.0, 1.0)], [5], [3], 0)
+    own, own_std = stage.many(x[:3])
+    value, std = np.zeros((3, 1)), np.array([[1e-9], [1.0], [1e9]]) * own_std
+    mixed, spread = stage.mixed(x[:3], value, std)
+    np.testing.assert_allclose(mixed, np.array([[0.0], [0.5], [1.0]]) * own, atol=1e-12)
+    np.testing.assert_allclose(spread, np.array([[0.0], [1.0], [1.0]]) * own_std, rtol=1e-6, atol=1e-8)
+    alone = stage.with_balance(np.zeros(1)).mixed(x[:3], value, std)
+    np.testing.assert_array_equal(alone[0], value)
+    np.testing.assert_array_equal(alone[1], std)
 
 
 @pytest.mark.parametrize("rows", [100, 600])

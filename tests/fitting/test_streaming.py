@@ -1,5 +1,7 @@
 """The streamed normal equations and the evidence against their definitions, and against the generic path."""
 
+import itertools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -14,7 +16,7 @@ from infinity.descent.windows import accumulate_windows, tiled
 from infinity.fitting import direct
 from infinity.fitting.direct import Data, _groups, fit_separable
 from infinity.fitting.roughness import roughness_penalty
-from infinity.fitting.stacked import Layout, stack, unstack
+from infinity.fitting.stacked import Layout, flattened, stack, unstack
 from infinity.models.separable import design
 
 
@@ -136,7 +138,8 @@ def test_penalty_is_the_integral_of_value_and_slope(outputs):
     """The energies against quadrature of the curves themselves."""
     model, *_ = problem(outputs)
     stacked = stack(model)
-    penalty, theta = roughness_penalty(model.bases, Layout.of(stacked), jnp.float64), ravel_pytree(stacked)[0]
+    penalty = roughness_penalty(model.bases, Layout.of(stacked), jnp.float64)
+    theta = flattened(stacked, penalty.kept)[0]
     energies = penalty.energies(theta)
     nodes, weights = np.polynomial.legendre.leggauss(60)
     t, w = jnp.asarray(0.5 * (nodes + 1)), jnp.asarray(0.5 * weights)
@@ -148,17 +151,56 @@ def test_penalty_is_the_integral_of_value_and_slope(outputs):
         slopes.append(float(w @ jnp.sum(slope(t) ** 2, axis=1)))
     np.testing.assert_allclose(energies[0], sizes, rtol=2e-3)
     np.testing.assert_allclose(energies[1:4], slopes, rtol=2e-3)
-    S = penalty.matrix(jnp.ones(penalty.strengths), theta.size)
+    S = penalty.matrix(jnp.ones(penalty.strengths))
     np.testing.assert_allclose(theta @ S @ theta, jnp.sum(energies), rtol=1e-12)
+
+
+def test_a_change_costs_less_where_cells_are_short():
+    """The slope counts in coordinates in which all cells are equally long."""
+    breakpoints = (0.0, 0.1, 0.3, 1.0)
+    model = inf.KHRONOS(modes=1, breakpoints=[breakpoints], degree=2, outputs=1, key=jax.random.key(0))
+    stacked = stack(model)
+    penalty = roughness_penalty(model.bases, Layout.of(stacked), jnp.float64)
+    energies = penalty.energies(flattened(stacked, penalty.kept)[0])
+    nodes, weights = np.polynomial.legendre.leggauss(8)
+    size = slope = 0.0
+    for low, high in itertools.pairwise(breakpoints):
+        w = jnp.asarray((nodes + 1) / 2)  # across the cell, which is a third of the way
+        curve = jax.jit(jax.vmap(lambda w, low=low, high=high: model.curve(0, low + (high - low) * w)))
+        change = jax.jit(jax.vmap(jax.jacfwd(lambda w, low=low, high=high: model.curve(0, low + (high - low) * w))))
+        size += float(jnp.asarray(weights / 2) @ jnp.sum(curve(w) ** 2, axis=1)) / 3
+        slope += float(jnp.asarray(weights / 2) @ jnp.sum(change(w) ** 2, axis=1)) * 3
+    np.testing.assert_allclose(energies[:2], [size, slope], rtol=1e-10)
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_rows_of_a_block_are_those_columns_of_all(outputs):
+    model, x, *_ = problem(outputs)
+    stacked = stack(model)
+    layout = Layout.of(stacked)
+    B = jax.vmap(lambda x: design(model.bases, x))(x)
+    values, J = stacked.rows(B)
+    for d in range(3):
+        own, part = stacked.block_rows(B, d)
+        np.testing.assert_allclose(own, values, rtol=1e-12)
+        block = np.concatenate([layout.factor(d), layout.affine()])
+        np.testing.assert_allclose(part, J[:, block], rtol=1e-12, atol=1e-14)
 
 
 def test_step_and_update_solve_their_equations():
     model, x, y, weights = problem()
-    theta, rows, _, data = rows_of(model, x, y, weights)
+    _, all_rows, _, data = rows_of(model, x, y, weights)
     penalty = roughness_penalty(model.bases, Layout.of(stack(model)), jnp.float64)
+    theta = flattened(stack(model), penalty.kept)[0]
+    assert theta.size == model.unknowns
+
+    def rows(theta, chunk):
+        r, J, w = all_rows(penalty.filled(theta), chunk)
+        return r, J[:, penalty.kept], w
+
     evidence = Evidence(jnp.linspace(0.5, 2.0, penalty.strengths), jnp.asarray(0.3))
     normal = accumulate(rows, theta, cut(data), jnp.asarray(5))
-    S = 0.3 * penalty.matrix(evidence.lam, theta.size)
+    S = 0.3 * penalty.matrix(evidence.lam)
     H = normal.gram + S
     mu = 0.1
     p, promised = damped_step(normal, penalty, evidence, theta, jnp.asarray(mu))
@@ -171,8 +213,8 @@ def test_step_and_update_solve_their_equations():
     np.testing.assert_allclose(effective, jnp.trace(V @ normal.gram) / 0.3, rtol=1e-7)
     unit = jnp.eye(penalty.strengths)
     j = 1
-    Sj = penalty.matrix(unit[j], theta.size)
-    inverse = jnp.linalg.pinv(penalty.matrix(evidence.lam, theta.size))
+    Sj = penalty.matrix(unit[j])
+    inverse = jnp.linalg.pinv(penalty.matrix(evidence.lam))
     expected = (jnp.trace(inverse @ Sj) - jnp.trace(V @ Sj)) / (theta @ Sj @ theta)
     clipped = jnp.clip(expected / evidence.lam[j], 1 / 8, 8) * evidence.lam[j]
     np.testing.assert_allclose(new.lam[j], clipped, rtol=1e-6)
