@@ -17,7 +17,7 @@ demo: $(VENV)/.demo
 	$(BIN)/infinity run configs/borehole.toml configs/diabetes.toml
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow

@@ -26,7 +26,9 @@ def test_docstrings(name):
     assert failures == 0
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/closure.md", "docs/sklearn.md", "docs/surrogate.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/closure.md", "docs/sklearn.md", "docs/surrogate.md", "docs/when-not.md"]
+)
 def test_pages(page, tmp_path, monkeypatch):
     """All Python blocks of a page, one after another in one namespace."""
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL)

@@ -5,6 +5,7 @@ double precision is set before the first array is made. A mistake of the user's 
 """
 
 import enum
+import shlex
 import signal
 import sys
 import warnings
@@ -25,6 +26,10 @@ app = typer.Typer(
 _UsageError: Any = typer.BadParameter.__mro__[1]
 
 _LARGEST_SEED = 2**32 - 1
+
+
+class _Resumable(BaseException):
+    """An interruption after which the same command goes on with `--resume`."""
 
 
 class Link(enum.StrEnum):
@@ -82,6 +87,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     command = typer.main.get_command(app)
     traceback_wanted = "--traceback" in given[:1]
+    kept = "no half-written file is left"
     previous = _stop_like_an_interrupt()
     try:
         with warnings.catch_warnings():
@@ -90,6 +96,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
             code = command.main(args=given or ["--help"], prog_name="infinity", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         code = 130
+    except _Resumable:
+        code = 130
+        again = given if "--resume" in given else [*given, "--resume"]
+        kept = f"what is finished is kept; go on with: infinity {shlex.join(again)}"
     except _UsageError as error:
         context = getattr(error, "ctx", None)
         help_command = f"{context.command_path} --help" if context is not None else "infinity --help"
@@ -102,7 +112,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if previous is not None:
             signal.signal(signal.SIGTERM, previous)
     if code == 130:
-        print("interrupted; no half-written file is left", file=sys.stderr)
+        print(f"interrupted; {kept}", file=sys.stderr)
     return int(code or 0)
 
 
@@ -198,11 +208,12 @@ def _fit(
     ] = Outside.WARN,
     float32: Annotated[bool, typer.Option("--float32", help="Single precision.")] = False,
     plots: Annotated[bool, typer.Option(help="Draw parity.png and factors.png.")] = True,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the same fit where it was interrupted.")] = False,
 ) -> None:
     """Turn a table into a model and write a run folder."""
     from ..io import check_writable, column_names, read_table
     from .columns import choose_categories, choose_columns, split_names
-    from .folder import check_replaceable
+    from .folder import check_replaceable, journal_of
     from .task import FitOptions, Source, execute
 
     folder = Path("runs") / data.stem if out is None else out
@@ -222,7 +233,15 @@ def _fit(
     source = Source(
         str(data), table.matrix(chosen), table.matrix(target), tuple(chosen), tuple(target), tuple(categories)
     )
-    execute(source, options, folder)
+    journal = journal_of(folder, resume)
+    try:
+        execute(source, options, folder, journal=journal)
+    except KeyboardInterrupt:
+        from ..fitting.journal import is_journal
+
+        if is_journal(journal):
+            raise _Resumable from None
+        raise
 
 
 @app.command("predict")

@@ -46,7 +46,12 @@ class FitOptions:
 
 
 def execute(
-    source: Source, options: FitOptions, folder: Path, config: Path | None = None, peers: Sequence[str] = ()
+    source: Source,
+    options: FitOptions,
+    folder: Path,
+    config: Path | None = None,
+    peers: Sequence[str] = (),
+    journal: Path | None = None,
 ) -> dict[str, Any]:
     """Fit a table, write the run folder and print the summary.
 
@@ -57,6 +62,7 @@ def execute(
     - `folder`: the run folder, already known to be writable and replaceable.
     - `config`: the configuration file to copy into the folder.
     - `peers`: other regressors to fit to the same rows and compare.
+    - `journal`: where finished fits are kept until the run is, or nothing.
 
     **Returns:** what is in `result.json`.
 
@@ -75,7 +81,7 @@ def execute(
             target=list(source.targets) if several else source.targets[0],
             modes=options.modes, elements=options.elements, degree=options.degree, link=options.link, local=options.local, outside=options.outside,
             categories=source.categories, missing=options.missing, bounds=_bounds(options, source.targets),
-            holdout=options.holdout, seed=options.seed, progress=progress,
+            holdout=options.holdout, seed=options.seed, progress=progress, journal=journal,
         )  # fmt: skip
     record = _record(source, options, result)
     if peers:

@@ -1,5 +1,6 @@
 """`inf.fit`: from a table to a model in physical units."""
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
@@ -13,6 +14,7 @@ from ..models import AbstractSeparable
 from .checks import check_unknowns, numeric_matrix, target_names
 from .fitted import Fitted, Outside, unit_box
 from .generic import fit_generic
+from .journal import open_journal
 from .links import links_to_try
 from .predictor import Predictor
 from .preparation import prepare
@@ -47,6 +49,7 @@ def fit(
     tolerance: float | None = None,
     seed: int = 0,
     progress: Callable[[dict[str, Any]], None] | None = None,
+    journal: str | os.PathLike[str] | None = None,
 ) -> Result:
     r"""Fit a model to a table of measurements by a direct solve.
 
@@ -77,6 +80,7 @@ def fit(
     - `tolerance`: relative change at which the iteration ends; by default 1e-2 of the loss for the streamed fit, whose steps are Newton-like, and 1e-8 else.
     - `seed`: of the split and of the start.
     - `progress`: called with a dictionary after each iteration of the streamed solve: its numbers and the inner `model` so far.
+    - `journal`: a folder, new or of an interrupted run of the same fit: what is finished is kept there, and read instead of fitted again. It stays.
 
     **Returns:** a `Result`.
 
@@ -123,8 +127,16 @@ def fit(
             "local=True goes with a model that is selected; leave out model, solver, modes, elements and degree, or local"
         )
     streamed = solver is None and (model is None or isinstance(model, AbstractSeparable))
+    if journal is not None and not streamed:
+        raise ValueError("journal keeps the fits of a separable model by the direct solve; leave it out")
     if streamed:
         size = (modes, elements, degree)
+        tolerance = 1e-2 if tolerance is None else tolerance
+        kept = None
+        if journal is not None:
+            choices = {"modes": modes, "elements": elements, "degree": degree, "link": link, "local": local}
+            choices |= {"holdout": holdout, "tolerance": tolerance, "seed": seed, "dtype": str(dtype)}
+            kept = open_journal(journal, (inputs, outputs, weight), choices)
         solution = solve_streamed(
             table,
             model,
@@ -132,8 +144,9 @@ def fit(
             links=links,
             local=local,
             seed=seed,
-            tolerance=1e-2 if tolerance is None else tolerance,
+            tolerance=tolerance,
             progress=progress,
+            journal=kept,
         )
     else:
         if link not in (None, "identity"):

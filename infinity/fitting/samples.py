@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 from ..descent.evidence import Evidence
 from ..models import AbstractSeparable
 from .direct import DirectFit, fit_separable
+from .journal import Journal
 from .links import LINKS
 from .local import LocalStage, fit_local
 from .size import Size
@@ -53,6 +54,7 @@ class Samples:
     capacity: int
     repeats: Repeats
     units: tuple[np.ndarray, np.ndarray] | None = None
+    journal: Journal | None = None
 
     def shuffled(self, seed: int) -> "Samples":
         """The same rows in random order."""
@@ -81,18 +83,15 @@ class Samples:
         """Fit a start to the first rows, or to all; the other arguments as for `fit_separable`."""
         scaled = self.scaled(link)
         x, z, w = (jnp.asarray(a, self.dtype) for a in (self.x, scaled.z, scaled.weights))
-        return fit_separable(
-            start,
-            x,
-            z,
-            w,
-            tolerance=self.tolerance,
-            progress=self.progress,
-            rows=rows,
-            evidence=evidence,
-            capacity=self.capacity,
-            most_iterations=most_iterations,
-        )
+        options = {
+            "tolerance": self.tolerance,
+            "rows": rows,
+            "evidence": evidence,
+            "capacity": self.capacity,
+            "most_iterations": most_iterations,
+        }
+        fit = lambda: fit_separable(start, x, z, w, progress=self.progress, **options)
+        return fit() if self.journal is None else self.journal.once(start, {"samples": (x, z, w), **options}, fit)
 
     def error(self, link: str, values: Float[np.ndarray, "N O"], count: int) -> float:
         """Error on the last rows of what a fit describes, in units of the target's spread."""

@@ -13,6 +13,7 @@ from ..models.evaluator import evaluate
 from .checks import check_unknowns
 from .fitted import unit_box
 from .generic import residuals_of
+from .journal import Journal
 from .links import LINKS
 from .local import LocalStage
 from .samples import Samples, Scaled
@@ -90,11 +91,12 @@ def solve_streamed(
     seed: int,
     tolerance: float,
     progress: Callable[[dict[str, Any]], None] | None,
+    journal: Journal | None,
 ) -> Solution:
     """Fit a separable model to a table.
 
     **Arguments:** the table; a model or nothing; modes, elements and degree or nothing; the links to choose from, or nothing; the seed; the tolerance of the
-    fits; a callback.
+    fits; a callback; where finished fits are kept, or nothing.
     """
     if model is None:
         lower, upper = table.x.min(axis=0), table.x.max(axis=0)
@@ -112,6 +114,7 @@ def solve_streamed(
         progress=progress,
         capacity=len(table.train) + len(table.heldout),
         repeats=repeats_of(points, table.y),
+        journal=journal,
     ).shuffled(seed)
     selected = select(samples, given=model, size=size, links=links, local=local, seed=seed)
     fits, scaled = selected.fits, samples.scaled(selected.link)

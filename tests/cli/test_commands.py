@@ -178,19 +178,6 @@ def test_without_matplotlib_the_run_goes_on_and_says_so(infinity, fitted, tmp_pa
     assert sorted(entry.name for entry in (tmp_path / "run").iterdir()) == ["model.inf", "predictor.inf", "result.json"]
 
 
-def test_an_interrupted_fit_leaves_nothing(infinity, fitted, tmp_path, monkeypatch):
-    import infinity.cli.task as task
-
-    def interrupt(*arguments):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(task, "_draw", interrupt)
-    done = infinity("fit", fitted / "data.csv", "-t", "y", *SMALL, "--out", "run")
-    assert done.code == 130
-    assert done.err.splitlines() == ["interrupted; no half-written file is left"]
-    assert list(tmp_path.iterdir()) == []
-
-
 SLOW = """
 import signal
 import time
