@@ -134,7 +134,13 @@ def fit(
         tolerance = 1e-2 if tolerance is None else tolerance
         kept = None
         if journal is not None:
-            choices = {"modes": modes, "elements": elements, "degree": degree, "link": link, "local": local}
+            choices = {
+                "modes": modes,
+                "elements": elements,
+                "degree": degree,
+                "links": links and list(links),
+                "local": local,
+            }
             choices |= {"holdout": holdout, "tolerance": tolerance, "seed": seed, "dtype": str(dtype)}
             kept = open_journal(journal, (inputs, outputs, weight), choices)
         solution = solve_streamed(
