@@ -13,6 +13,7 @@ from collections.abc import Callable
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
 from ..shapes import rounded_up
@@ -34,7 +35,7 @@ class Normal(eqx.Module):
 
 
 def chunked(
-    arrays: PyTree, weights: Float[Array, " N"], size: int, capacity: int | None = None
+    arrays: PyTree, weights: Float[Array | np.ndarray, " N"], size: int, capacity: int | None = None
 ) -> tuple[PyTree, Float[Array, "chunks size"], int]:
     """Cut samples into chunks of equal size.
 
@@ -49,12 +50,14 @@ def chunked(
     chunks = rounded_up(max(used, -(-(capacity or 0) // size)))
     missing = chunks * size - number
 
+    # NumPy compiles nothing anew for another number of samples.
     def cut(array):
-        filled = jnp.concatenate([array, jnp.repeat(array[-1:], missing, axis=0)])
-        return filled.reshape(chunks, size, *array.shape[1:])
+        array = np.asarray(array)
+        filled = np.concatenate([array, np.repeat(array[-1:], missing, axis=0)])
+        return jnp.asarray(filled.reshape(chunks, size, *array.shape[1:]))
 
-    padded = jnp.concatenate([weights, jnp.zeros((missing,), weights.dtype)])
-    return jax.tree.map(cut, arrays), padded.reshape(chunks, size), used
+    padded = np.concatenate([np.asarray(weights), np.zeros(missing, weights.dtype)])
+    return jax.tree.map(cut, arrays), jnp.asarray(padded.reshape(chunks, size)), used
 
 
 def accumulate(

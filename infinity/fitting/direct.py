@@ -22,6 +22,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
 from ..basis import AbstractBasis
+from ..compilation import quick_jit
 from ..descent.evidence import Evidence, covariance, damped_step, refined_solve, update
 from ..descent.streaming import Normal, accumulate, accumulate_gradient, accumulate_loss, chunked
 from ..descent.windows import Group, Tiles, accumulate_windows, tiled
@@ -212,7 +213,7 @@ def _start(stacked: Stacked, kept: Int[Array, " P"], evidence: Evidence, damping
     return State(stacked, normal, evidence, number(jnp.inf), damping, number(2), zero, zero, number(jnp.nan), number(1))
 
 
-@eqx.filter_jit
+@quick_jit
 def _advance(problem: Problem, state: State, iteration: Int[Array, ""]) -> State:
     """One step, accepted or rejected."""
     penalty, evidence = problem.penalty, state.evidence
@@ -291,6 +292,11 @@ def _designs(bases: tuple[AbstractBasis, ...], x: Float[Array, "N D"]) -> Float[
 
 
 @eqx.filter_jit
+def _kept(bases: tuple[AbstractBasis, ...], chunks: Float[Array, "chunks size D"]) -> Float[Array, "chunks size D n"]:
+    return jax.lax.map(lambda x: _designs(bases, x), chunks)
+
+
+@eqx.filter_jit
 def _local(basis: AbstractBasis, t: Float[Array, " N"]):
     return jax.vmap(lambda t: basis.local(t))(t)
 
@@ -344,13 +350,14 @@ def fit_separable(
     counts: dict[str, int] = dict.fromkeys(("residuals", "jacobians", "factorisations", "iterations", "rejected"), 0)
     history: list[dict[str, Any]] = []
 
-    bases, points = model.bases, x
-    if N * layout.D * layout.n <= KEPT_NUMBERS:
-        bases, points = None, _designs(model.bases, x)
+    counted = np.array(weights)
     if rows is not None:
-        weights = weights.at[rows:].set(0.0)  # a chunk may hold both
+        counted[rows:] = 0.0  # a chunk may hold both
     size = next((size for most, size in CHUNKS.items() if max(N, capacity or 0) <= most), CHUNK)
-    (a, b), w, chunks = chunked((points, y), weights, size, capacity)
+    (a, b), w, chunks = chunked((x, y), counted, size, capacity)
+    bases = model.bases
+    if N * layout.D * layout.n <= KEPT_NUMBERS:
+        bases, a = None, _kept(model.bases, a)
     data = Data(a, b, w)
     per_chunk = np.asarray(jnp.sum(w, axis=1), float)
 

@@ -106,7 +106,7 @@ class LocalStage(eqx.Module):
         return eqx.tree_at(lambda stage: stage.twins, self, twins, is_leaf=lambda leaf: leaf is None)
 
     def _warped(self, x: np.ndarray) -> np.ndarray:
-        return np.asarray(self.warp(jnp.asarray(unit_box(x, self.lower, self.upper))))
+        return self.warp(unit_box(x, self.lower, self.upper))
 
 
 def fit_local(
@@ -125,7 +125,7 @@ def fit_local(
     lower, upper = np.asarray(domain, float).T
     unit = unit_box(x, lower, upper)
     warp = fit_warp(unit)
-    points = np.asarray(warp(jnp.asarray(unit)))
+    points = warp(unit)
     start = KHRONOS(
         [(0.0, 1.0)] * x.shape[1], modes=0, elements=elements, degree=degrees, outputs=z.shape[1], key=jax.random.key(0)
     )
