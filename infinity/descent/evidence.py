@@ -1,7 +1,7 @@
 r"""Quadratic penalties whose strengths are chosen by the evidence.
 
     min_theta  L(theta) / sigma^2 + sum_j lambda_j theta^T S_j theta / 2,     H = G / sigma^2 + S,   V = H^-1,   S = sum_j lambda_j S_j
-    lambda_j  <-  [tr(S^-1 S_j) - tr(V S_j)] / (theta^T S_j theta),           sigma^2 <- 2 L / (N - tr(V G) / sigma^2)
+    lambda_j  <-  lambda_j [tr(S^-1 S_j) - tr(V S_j)] / (theta^T S_j theta),  sigma^2 <- 2 L / (N - tr(V G) / sigma^2)
 
 (Fellner and Schall's update of the restricted likelihood: Wood and Fasiolo, Biometrics 73, 2017.) The penalties act on blocks of equal size, so that
 `S` is block diagonal and its inverse and traces cost next to nothing.
@@ -168,8 +168,8 @@ def update(
     used = penalty.traces(covariance_root(normal, penalty, evidence))
     free = penalty.inverse_traces(evidence.lam) - used
     tiny = jnp.finfo(theta.dtype).tiny
-    wanted = jnp.maximum(free, tiny) / jnp.maximum(penalty.energies(theta), tiny)
-    change = jnp.clip(wanted / evidence.lam, 1 / _CAUTION, _CAUTION)
+    change = jnp.maximum(free, tiny) / jnp.maximum(penalty.energies(theta), tiny)
+    change = jnp.clip(change, 1 / _CAUTION, _CAUTION)
     lam = jnp.clip(evidence.lam * change, _WEAKEST, _STRONGEST)
     effective = theta.shape[0] - jnp.vdot(evidence.lam, used)
     freedom = jnp.maximum(samples - effective, 0.1 * samples)

@@ -15,6 +15,7 @@ from .checks import check_unknowns, numeric_matrix, target_names
 from .fitted import Fitted, Outside, unit_box
 from .generic import fit_generic
 from .journal import open_journal
+from .levels import check_levels, chosen_levels
 from .links import links_to_try
 from .predictor import Predictor
 from .preparation import prepare
@@ -39,6 +40,7 @@ def fit(
     categories: Sequence[str | int] | None = None,
     missing: str = "error",
     bounds: Any = None,
+    levels: Sequence[str | int] | None = None,
     modes: int | None = None,
     elements: int | None = None,
     degree: int | None = None,
@@ -70,6 +72,8 @@ def fit(
     - `missing`: what becomes of NaN, `None` and empty text: `"error"`; `"drop"`, rows with a missing input or target are left out; `"indicator"`, inputs get
       the median and a column that says so, categories a level of their own.
     - `bounds`: `(lower, upper)` of the target, each a number, one number a target, or nothing. No prediction leaves them.
+    - `levels`: names or indices of numeric inputs whose values repeat: each of their values gets an effect of its own, shrunk by the evidence, beside the
+      smooth law. `predict` and `intervals` use them, `result.model` does not; a new value has none. `result.options["levels"]` holds their standard deviations.
     - `modes`, `elements`, `degree`: of the `KHRONOS` that is made.
     - `link`: `"identity"`; `"log"`, the logarithm of a positive target or of its distance from its one bound; `"logit"` between two bounds. Selected if nothing
       is given, identity with a fixed size.
@@ -117,6 +121,8 @@ def fit(
     train = np.setdiff1d(rows, heldout)
     if coding is not None:
         coding, inputs = with_means(coding, inputs, outputs, weight, train, heldout, seed)
+    columns = chosen_levels(levels, names, coding)
+    check_levels(inputs[train], names, columns)
     table = Table(inputs, outputs, weight, train, heldout, len(inputs) - len(rows), names, targets, dtype)
     if model is not None:
         model = _checked_model(model, inputs, names, outputs.shape[1])
@@ -126,6 +132,10 @@ def fit(
         raise ValueError(
             "local=True goes with a model that is selected; leave out model, solver, modes, elements and degree, or local"
         )
+    if columns and (model is not None or solver is not None):
+        raise ValueError("levels goes with a model that is made here; leave out model and solver, or levels")
+    if columns and links is None:
+        links = ("identity",)
     streamed = solver is None and (model is None or isinstance(model, AbstractSeparable))
     if journal is not None and not streamed:
         raise ValueError("journal keeps the fits of a separable model by the direct solve; leave it out")
@@ -140,6 +150,7 @@ def fit(
                 "degree": degree,
                 "links": links and list(links),
                 "local": local,
+                "levels": list(columns),
             }
             choices |= {"holdout": holdout, "tolerance": tolerance, "seed": seed, "dtype": str(dtype)}
             kept = open_journal(journal, (inputs, outputs, weight), choices)
@@ -149,6 +160,7 @@ def fit(
             size,
             links=links,
             local=local,
+            columns=columns,
             seed=seed,
             tolerance=tolerance,
             progress=progress,
@@ -184,13 +196,20 @@ def fit(
     noise = jnp.asarray(solution.noise)
     arrays = (solution.covariance, solution.judged_covariance, solution.scores)
     covariance, judged_covariance, scores = (None if a is None else jnp.asarray(a) for a in arrays)
-    final = Predictor(fitted(solution.model, coding), covariance, noise, scores, solution.local)
-    judged = Predictor(fitted(solution.judged, None)._quiet(), judged_covariance, noise, None, solution.judged_local)
+    final = Predictor(fitted(solution.model, coding), covariance, noise, scores, solution.local, solution.levels)
+    judged = Predictor(
+        fitted(solution.judged, None)._quiet(),
+        judged_covariance,
+        noise,
+        None,
+        solution.judged_local,
+        solution.judged_levels,
+    )
     metrics = {"train": metrics_of(outputs[train], _predicted(judged.model, inputs[train])), "heldout": None}
     prediction = _predicted(judged, inputs[heldout]).reshape(len(heldout), outputs.shape[1])
     if len(heldout):
         metrics["heldout"] = metrics_of(outputs[heldout], prediction)
-        if judged.local is not None:
+        if judged.local is not None or judged.levels is not None:
             metrics["separable"] = metrics_of(outputs[heldout], _predicted(judged.model, inputs[heldout]))
     finite = np.isfinite(metrics["train"]["rmse"])
     success = solution.converged and bool(finite)
@@ -258,6 +277,8 @@ def _generic(table: Table, model: Any, size: tuple, solver: Any, seed: int, tole
         covariance=found.covariance,
         scores=None,
         judged_covariance=None,
+        judged_levels=None,
+        levels=None,
         judged_local=None,
         local=None,
         certificate=found.certificate,

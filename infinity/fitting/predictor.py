@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 
 from ..models import AbstractSeparable
 from .fitted import Fitted
+from .levels import LevelEffects, with_effects
 from .links import LINKS
 from .local import LocalStage
 from .uncertainty import conformal_quantile, deviation, expected_deviation
@@ -31,6 +32,7 @@ class Predictor(eqx.Module):
     - `noise`: the standard deviation of each target, `(O,)`.
     - `scores`: errors of held-out rows in standard deviations of their prediction, `(n, O)`, or nothing.
     - `local`: the local stage, or nothing.
+    - `levels`: the effects of levels, or nothing.
     """
 
     model: Fitted
@@ -38,6 +40,7 @@ class Predictor(eqx.Module):
     noise: Float[Array, " O"]
     scores: Float[Array, "n O"] | None
     local: LocalStage | None
+    levels: LevelEffects | None = None
 
     def predict(self, x: Any, return_std: bool = False) -> Any:
         """Values at many points; outside the box of the data the model alone, by its policy.
@@ -51,7 +54,7 @@ class Predictor(eqx.Module):
         """
         mean = self.model.predict(x)
         if not return_std:
-            return mean if self.local is None else self._described(x, mean, False)[0]
+            return mean if self.local is None and self.levels is None else self._described(x, mean, False)[0]
         mean, _, std = self._described(x, mean, True)
         slope = LINKS[self.model.link].slope(np.asarray(mean))
         return mean, jnp.asarray(slope * std.reshape(mean.shape), mean.dtype)
@@ -93,13 +96,17 @@ class Predictor(eqx.Module):
         if isinstance(model.inner, AbstractSeparable):
             shift, scale = np.asarray(model.shift), np.asarray(model.scale)
             points = model.inside(rows)
-            if deviations or self.local is not None:
+            if deviations or self.local is not None or self.levels is not None:
                 covariance = None if self.covariance is None else np.asarray(self.covariance)
                 noise = np.asarray(self.noise, float)
                 std = expected_deviation(model.inner, points, covariance, model.link, u, scale, noise)
             known = ~model.rows_outside(rows)
-            if self.local is not None and std is not None and known.any():
-                value, spread = self.local.mixed(points[known], (u[known] - shift) / scale, std[known] / scale)
+            if std is not None and known.any() and not (self.local is None and self.levels is None):
+                value, spread = (u[known] - shift) / scale, std[known] / scale
+                if self.local is not None:
+                    value, spread = self.local.mixed(points[known], value, spread)
+                if self.levels is not None:
+                    value, spread = with_effects(self.levels, points[known], value, spread)
                 u[known], std[known] = shift + scale * value, scale * spread
                 mean = jnp.asarray(LINKS[model.link].inverse(u), mean.dtype).reshape(mean.shape)
         elif self.covariance is not None and deviations:

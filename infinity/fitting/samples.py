@@ -6,17 +6,21 @@ To first order an error of `h(y)` is one of `y` times `h'(y)`, so these weights 
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
 from ..descent.evidence import Evidence
-from ..models import AbstractSeparable
+from ..models import KHRONOS, AbstractSeparable
+from ..models.evaluator import evaluate
+from .additive import fit_additive
 from .direct import DirectFit, fit_separable
 from .journal import Journal
+from .levels import LevelEffects, fit_levels
 from .links import LINKS
 from .local import LocalStage, fit_local
 from .size import Size
@@ -54,12 +58,38 @@ class Samples:
     capacity: int
     repeats: Repeats
     units: tuple[np.ndarray, np.ndarray] | None = None
+    offset: Float[np.ndarray, "N O"] | None = None
     journal: Journal | None = None
 
     def shuffled(self, seed: int) -> "Samples":
         """The same rows in random order."""
         order = np.random.default_rng(seed).permutation(len(self.x))
-        return dataclasses.replace(self, x=self.x[order], y=self.y[order], weights=self.weights[order])
+        offset = None if self.offset is None else self.offset[order]
+        return dataclasses.replace(self, x=self.x[order], y=self.y[order], weights=self.weights[order], offset=offset)
+
+    def less(self, levels: LevelEffects | None) -> "Samples":
+        """The same rows, from whose scaled targets effects of levels are taken away."""
+        return dataclasses.replace(self, offset=None if levels is None else levels.many(self.x)[0])
+
+    def levels(
+        self, link: str, values: Float[np.ndarray, "N O"], columns: Sequence[int], left_out: int = 0
+    ) -> LevelEffects:
+        """The effects of levels in what values of a model leave over, the last rows left out."""
+        scaled = dataclasses.replace(self, offset=None).scaled(link)
+        w = np.array(scaled.weights, float)
+        w[len(w) - left_out :] = 0.0
+        return fit_levels(np.asarray(self.x, float), np.asarray(scaled.z - values, float), w, columns)
+
+    def first_levels(self, link: str, columns: Sequence[int], size: Size, left_out: int) -> LevelEffects:
+        """The effects of levels beside an additive law."""
+        scaled = self.scaled(link)
+        x, z, w = np.asarray(self.x, float), np.asarray(scaled.z, float), np.array(scaled.weights, float)
+        w[len(w) - left_out :] = 0.0
+        box = list(zip(x.min(axis=0).tolist(), x.max(axis=0).tolist(), strict=True))
+        elements = [len(row) - 1 for row in size.breakpoints]
+        start = KHRONOS(box, modes=0, elements=elements, degree=size.degrees, outputs=z.shape[1], key=jax.random.key(0))
+        law = fit_additive(start, *(jnp.asarray(a) for a in (x, z, w)))
+        return self.levels(link, evaluate(law, x), columns, left_out)
 
     def scaled(self, link: str) -> Scaled:
         """What a link makes of the targets."""
@@ -70,7 +100,10 @@ class Samples:
         size = np.sqrt(np.mean(slopes**2, axis=0))
         w = self.weights * np.mean((slopes / size) ** 2, axis=1)
         share = self.weights.sum() / w.sum()
-        return Scaled((z - shift) / scale, w * share, shift, scale, scale * size / np.sqrt(share))
+        z = (z - shift) / scale
+        return Scaled(
+            z if self.offset is None else z - self.offset, w * share, shift, scale, scale * size / np.sqrt(share)
+        )
 
     def fit(
         self,
@@ -96,8 +129,9 @@ class Samples:
     def error(self, link: str, values: Float[np.ndarray, "N O"], count: int) -> float:
         """Error on the last rows of what a fit describes, in units of the target's spread."""
         scaled = self.scaled(link)
+        whole = values[-count:] if self.offset is None else values[-count:] + self.offset[-count:]
         with np.errstate(over="ignore", invalid="ignore"):
-            prediction = np.asarray(LINKS[link].inverse(scaled.shift + scaled.scale * values[-count:]))
+            prediction = np.asarray(LINKS[link].inverse(scaled.shift + scaled.scale * whole))
             value = np.sqrt(np.mean(((prediction - self.y[-count:]) / self.y.std(axis=0)) ** 2))
         return float(value) if np.isfinite(value) else np.inf
 

@@ -21,6 +21,7 @@ import numpy as np
 from ..models import KHRONOS, AbstractSeparable
 from .direct import DirectFit
 from .ensemble import average, average_covariance
+from .levels import TURNS, LevelEffects
 from .local import LocalStage
 from .samples import Samples, Scaled
 from .size import ROWS_PER_UNKNOWN, Size, choose_size
@@ -82,8 +83,8 @@ class Trial(NamedTuple):
 class Selected(NamedTuple):
     """What was selected and fitted.
 
-    **Fields:** a link, the samples, the fits (several to be averaged), the trials, the size of a model made here, the local stage, and how many iterations
-    a fit was given where that was not left to its convergence.
+    **Fields:** a link, the samples, the fits (several to be averaged), the trials, the size of a model made here, the local stage, how many iterations
+    a fit was given where that was not left to its convergence, and the effects of levels, or nothing.
     """
 
     link: str
@@ -93,21 +94,31 @@ class Selected(NamedTuple):
     size: Size | None
     local: LocalStage | None
     most_iterations: int | None = None
+    levels: LevelEffects | None = None
 
     def refit(self, x: np.ndarray, y: np.ndarray, weights: np.ndarray, seed: int) -> "Selected":
         """The same fits and local stage from where they ended, to other rows."""
         scaled = self.samples.scaled(self.link)
         units = (scaled.shift, scaled.scale)
-        return self.refitted(dataclasses.replace(self.samples, x=x, y=y, weights=weights, units=units).shuffled(seed))
+        return self.refitted(
+            dataclasses.replace(self.samples, x=x, y=y, weights=weights, units=units, offset=None).shuffled(seed)
+        )
 
     def refitted(self, samples: Samples) -> "Selected":
         """The same fits and local stage from where they ended, to all of some samples."""
         most = None if self.most_iterations is None else NOISY_AGAIN
-        fits = [samples.fit(self.link, fit.model, evidence=fit.evidence, most_iterations=most) for fit in self.fits]
+        fits, levels = self.fits, self.levels
+        for _ in range(1 if levels is None else TURNS):
+            samples = samples.less(levels)
+            fits = [samples.fit(self.link, fit.model, evidence=fit.evidence, most_iterations=most) for fit in fits]
+            if levels is not None:
+                values = np.mean([fit.values for fit in fits], axis=0)
+                levels = samples.levels(self.link, values, levels.columns)
+        samples = samples.less(levels)
         scaled = samples.scaled(self.link)
         arrays = (np.asarray(a, float) for a in (samples.x, scaled.z, scaled.weights))
         local = None if self.local is None else self.local.given(*arrays)
-        return self._replace(samples=samples, fits=fits, local=local)
+        return self._replace(samples=samples, fits=fits, local=local, levels=levels)
 
 
 def combined(fits: Sequence[DirectFit]) -> tuple[AbstractSeparable, np.ndarray | None]:
@@ -147,13 +158,14 @@ def select(
     size: tuple[int | None, int | None, int | None],
     links: tuple[str, ...] | None,
     local: bool | None,
+    columns: Sequence[int],
     seed: int,
 ) -> Selected:
     """Select and fit a model.
 
     **Arguments:** the samples in random order, their inputs on the unit box unless a model is given; a model to fit as it is, or nothing; modes, elements and
     degree to fix the size, or nothing; the links to choose from, the first for a fixed size, or nothing for a free choice; whether to try a local stage, or
-    nothing for a choice; the seed of the starts.
+    nothing for a choice; the columns whose levels have effects; the seed of the starts.
     """
     x, y = samples.x, samples.y
     outputs = y.shape[1]
@@ -173,7 +185,12 @@ def select(
             raise ValueError(
                 f"the table has {len(x)} rows to fit; local=True needs at least {FEWEST_TO_SELECT} of them. Leave it out"
             )
-        return Selected(name, samples, [samples.fit(name, begin)], [], fixed, None)
+        levels = None
+        if columns and fixed is not None:
+            levels = samples.first_levels(name, columns, fixed, 0)
+            samples = samples.less(levels)
+        found = Selected(name, samples, [samples.fit(name, begin)], [], fixed, None, None, levels)
+        return found if levels is None else found.refitted(samples)
 
     validation = int(np.clip(VALIDATION * len(x), FEWEST, MOST))
     trials: list[Trial] = []
@@ -216,7 +233,10 @@ def select(
     if links is None:
         positive = outputs == 1 and y.min() > 0 and y.max() > 3 * y.min()
         links = ("identity", "log") if positive else ("identity",)
-    base = choose_size(x, outputs, None, None, 3)
+    base, levels = choose_size(x, outputs, None, None, 3), None
+    if columns:
+        levels = samples.first_levels(links[0], columns, base, validation)
+        samples = samples.less(levels)
     modes, functions = base.modes, max(len(row) - 1 + p for row, p in zip(base.breakpoints, base.degrees, strict=True))
     attempt(links[0], base, functions)
     smooth = sized(FUNCTIONS - 1, FUNCTIONS, modes, ROWS_PER_UNKNOWN) if functions == FUNCTIONS else None
@@ -258,7 +278,8 @@ def select(
         pilot = samples.fit(trial.link, pilot.model, pilot_rows(size), pilot.evidence)
     if members == 1 and not local:
         fits = [samples.fit(trial.link, pilot.model, evidence=pilot.evidence, most_iterations=noisy)]
-        return Selected(trial.link, samples, fits, trials, size, None, noisy)
+        found = Selected(trial.link, samples, fits, trials, size, None, noisy, levels)
+        return found if levels is None else found.refitted(samples)
     unseen = len(x) - validation
     fits = [samples.fit(trial.link, pilot.model, unseen, pilot.evidence, most_iterations=noisy and NOISY_AGAIN)]
     for member in range(1, members):
@@ -274,7 +295,7 @@ def select(
             seed,
             LOCAL_WORTHWHILE,
         )
-    return Selected(trial.link, samples, fits, trials, size, stage, noisy).refitted(samples)
+    return Selected(trial.link, samples, fits, trials, size, stage, noisy, levels).refitted(samples)
 
 
 def _deviations(samples: Samples, link: str, fits: Sequence[DirectFit], count: int) -> np.ndarray:

@@ -1,6 +1,6 @@
 """The streamed solve of a table: selection or a given model, judged on held-out rows, then fitted once more to all rows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -14,6 +14,7 @@ from .checks import check_unknowns
 from .fitted import unit_box
 from .generic import residuals_of
 from .journal import Journal
+from .levels import LevelEffects, with_effects
 from .links import LINKS
 from .local import LocalStage
 from .samples import Samples, Scaled
@@ -47,8 +48,8 @@ class Solution(NamedTuple):
 
     **Fields:** `model`, from all rows, and `judged`, without the held-out ones; the box, whether the model lives on the unit box, `shift`, `scale` and
     `link` of the targets; how the solve ended; `noise` `(O,)` in units of the targets; the covariance of the parameters; the `scores` `(n, O)` of the held-out
-    rows for intervals; the covariance of `judged`; the local stages beside `judged` and `model`; the certificate, counts, history, the trials of the selection,
-    and what was chosen.
+    rows for intervals; the covariance of `judged`; the effects of levels and the local stages beside `judged` and `model`; the certificate, counts, history,
+    the trials of the selection, and what was chosen.
     """
 
     model: Any
@@ -66,6 +67,8 @@ class Solution(NamedTuple):
     covariance: Any
     scores: np.ndarray | None
     judged_covariance: Any
+    judged_levels: LevelEffects | None
+    levels: LevelEffects | None
     judged_local: LocalStage | None
     local: LocalStage | None
     certificate: Certificate
@@ -88,6 +91,7 @@ def solve_streamed(
     *,
     links: tuple[str, ...] | None,
     local: bool | None,
+    columns: Sequence[int],
     seed: int,
     tolerance: float,
     progress: Callable[[dict[str, Any]], None] | None,
@@ -96,7 +100,7 @@ def solve_streamed(
     """Fit a separable model to a table.
 
     **Arguments:** the table; a model or nothing; modes, elements and degree or nothing; the links to choose from, or nothing; the seed; the tolerance of the
-    fits; a callback; where finished fits are kept, or nothing.
+    fits; a callback; where finished fits are kept, or nothing; the columns whose levels have effects.
     """
     if model is None:
         lower, upper = table.x.min(axis=0), table.x.max(axis=0)
@@ -116,16 +120,16 @@ def solve_streamed(
         repeats=repeats_of(points, table.y),
         journal=journal,
     ).shuffled(seed)
-    selected = select(samples, given=model, size=size, links=links, local=local, seed=seed)
+    selected = select(samples, given=model, size=size, links=links, local=local, columns=columns, seed=seed)
     fits, scaled = selected.fits, samples.scaled(selected.link)
     judged, judged_covariance = combined(fits)
     noise = noise_of(fits, scaled)
-    scores, final, local_stage = None, fits, selected.local
+    scores, final, local_stage, levels = None, fits, selected.local, selected.levels
     if len(table.heldout):
         scores = _scores(table, points, judged, judged_covariance, noise, selected, scaled)
         every = np.union1d(table.train, table.heldout)
         again = selected.refit(points[every], table.y[every], table.weights[every], seed)
-        final, local_stage = again.fits, again.local
+        final, local_stage, levels = again.fits, again.local, again.levels
     whole, covariance = combined(final) if final is not fits else (judged, judged_covariance)
     counts = {key: sum(fit.counts[key] for fit in final) for key in final[0].counts}
     iterations = counts["iterations"] // len(final)
@@ -148,6 +152,9 @@ def solve_streamed(
     if selected.local is not None:
         options["local"] = [float(balance) for balance in selected.local.balance]
         options["twins"] = selected.local.twins is not None
+    if levels is not None:
+        deviations = np.sqrt(np.asarray(levels.spread)) * scaled.scale
+        options["levels"] = {table.names[c]: row.tolist() for c, row in zip(levels.columns, deviations, strict=True)}
     if selected.size is not None:
         options = {**described(selected.size), **options}
     return Solution(
@@ -166,6 +173,8 @@ def solve_streamed(
         covariance=None if covariance is None else jnp.asarray(covariance),
         scores=scores,
         judged_covariance=judged_covariance,
+        judged_levels=selected.levels,
+        levels=levels,
         judged_local=selected.local,
         local=local_stage,
         certificate=certificate,
@@ -195,6 +204,8 @@ def _scores(
     std = expected_deviation(judged, points[rows], covariance, link, u, scaled.scale, noise) / scaled.scale
     if selected.local is not None:
         value, std = selected.local.mixed(points[rows], value, std)
+    if selected.levels is not None:
+        value, std = with_effects(selected.levels, points[rows], value, std)
     u = scaled.shift + scaled.scale * value
     u = (
         u if link in ("identity", "log") else np.asarray(LINKS[link].forward(np.asarray(LINKS[link].inverse(u))))

@@ -7,11 +7,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.optimize
 from jax.flatten_util import ravel_pytree
 
 import infinity as inf
-from infinity.descent.evidence import Evidence, covariance, damped_step, update
-from infinity.descent.streaming import accumulate, accumulate_gradient, accumulate_loss, chunked
+from infinity.descent.evidence import (
+    BlockPenalty,
+    Evidence,
+    PenaltyBlocks,
+    affine_optimum,
+    covariance,
+    damped_step,
+    update,
+)
+from infinity.descent.streaming import Normal, accumulate, accumulate_gradient, accumulate_loss, chunked
 from infinity.descent.windows import accumulate_windows, tiled
 from infinity.fitting import direct
 from infinity.fitting.direct import Data, _groups, fit_separable
@@ -216,8 +225,26 @@ def test_step_and_update_solve_their_equations():
     Sj = penalty.matrix(unit[j])
     inverse = jnp.linalg.pinv(penalty.matrix(evidence.lam))
     expected = (jnp.trace(inverse @ Sj) - jnp.trace(V @ Sj)) / (theta @ Sj @ theta)
-    clipped = jnp.clip(expected / evidence.lam[j], 1 / 8, 8) * evidence.lam[j]
-    np.testing.assert_allclose(new.lam[j], clipped, rtol=1e-6)
+    np.testing.assert_allclose(new.lam[j], jnp.clip(expected, 1 / 8, 8) * evidence.lam[j], rtol=1e-6)
+
+
+def test_updates_end_where_the_restricted_likelihood_is_greatest():
+    """Strength and noise of a ridge regression against a search over the likelihood itself, `y ~ N(0, A A^T / lam + var)`."""
+    rng = np.random.default_rng(3)
+    A = rng.standard_normal((60, 8))
+    y = A @ rng.normal(scale=0.2, size=8) + 0.5 * rng.standard_normal(60)
+    normal = Normal(jnp.asarray(A.T @ A), jnp.asarray(-A.T @ y), jnp.asarray(0.5 * y @ y))
+    blocks = PenaltyBlocks(jnp.eye(8)[None, None], jnp.zeros(1, int), jnp.zeros((1, 1), int))
+    penalty = BlockPenalty((blocks,), jnp.arange(8), 1, 8)
+    start = Evidence(jnp.ones(1), jnp.asarray(0.1))
+    _, found = affine_optimum(normal, penalty, start, jnp.asarray(60.0), updates=200)
+
+    def negative(p):
+        C = A @ A.T * np.exp(-p[0]) + np.exp(p[1]) * np.eye(60)
+        return np.linalg.slogdet(C)[1] + y @ np.linalg.solve(C, y)
+
+    best = scipy.optimize.minimize(negative, [0.0, 0.0], method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-9})
+    np.testing.assert_allclose([float(found.lam[0]), float(found.variance)], np.exp(best.x), rtol=1e-3)
 
 
 def fitted(model, x, y, weights):
