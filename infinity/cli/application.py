@@ -181,6 +181,10 @@ def _fit(
     upper: Annotated[
         list[float] | None, typer.Option("--upper", help="Upper bound of the target. Repeat for several targets.")
     ] = None,
+    levels: Annotated[
+        list[str] | None,
+        typer.Option("--levels", help="Numeric inputs whose repeated values have an effect of their own: a,b,c."),
+    ] = None,
     modes: Annotated[int | None, typer.Option("--modes", min=1, help="Products in the sum. [default: chosen]")] = None,
     elements: Annotated[
         int | None, typer.Option("--elements", min=1, help="Spline cells an input. [default: chosen]")
@@ -228,7 +232,8 @@ def _fit(
     _prepare_jax(float32)
     options = FitOptions(
         modes=modes, elements=elements, degree=degree, link=link.value if link else None, local=local, holdout=holdout, seed=seed, outside=outside.value,
-        precision="float32" if float32 else "float64", plots=plots, missing=missing.value, lower=tuple(lower or ()), upper=tuple(upper or ()),
+        precision="float32" if float32 else "float64", plots=plots, missing=missing.value,
+        levels=tuple(split_names(levels, available) or ()), lower=tuple(lower or ()), upper=tuple(upper or ()),
     )  # fmt: skip
     source = Source(
         str(data), table.matrix(chosen), table.matrix(target), tuple(chosen), tuple(target), tuple(categories)

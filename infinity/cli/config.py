@@ -62,6 +62,7 @@ class Model(_Section):
     degree: Annotated[int, Field(ge=0)] | None = None
     link: Literal["identity", "log", "logit"] | None = None
     local: bool | None = None
+    levels: Names = []
     lower: float | list[float] | None = None
     upper: float | list[float] | None = None
 

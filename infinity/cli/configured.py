@@ -63,7 +63,7 @@ def _judged(record: dict) -> dict:
 def _options(config: Config, single: bool) -> FitOptions:
     model, fit = config.model, config.fit
     return FitOptions(
-        missing=config.data.missing, lower=_ends(model.lower), upper=_ends(model.upper),
+        missing=config.data.missing, levels=tuple(model.levels), lower=_ends(model.lower), upper=_ends(model.upper),
         modes=model.modes, elements=model.elements, degree=model.degree, link=model.link, local=model.local, holdout=fit.holdout, seed=fit.seed,
         outside=fit.outside, precision="float32" if single else "float64", plots=config.output.plots,
     )  # fmt: skip

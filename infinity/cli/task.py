@@ -41,6 +41,7 @@ class FitOptions:
     precision: str = "float64"
     plots: bool = True
     missing: str = "error"
+    levels: tuple[str, ...] = ()
     lower: tuple[float, ...] = ()
     upper: tuple[float, ...] = ()
 
@@ -80,7 +81,7 @@ def execute(
             x, y if several else y[:, 0], names=list(source.inputs),
             target=list(source.targets) if several else source.targets[0],
             modes=options.modes, elements=options.elements, degree=options.degree, link=options.link, local=options.local, outside=options.outside,
-            categories=source.categories, missing=options.missing, bounds=_bounds(options, source.targets),
+            categories=source.categories, missing=options.missing, levels=options.levels, bounds=_bounds(options, source.targets),
             holdout=options.holdout, seed=options.seed, progress=progress, journal=journal,
         )  # fmt: skip
     record = _record(source, options, result)

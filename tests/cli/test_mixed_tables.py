@@ -80,3 +80,20 @@ def test_single_precision(infinity, mixed):
     finally:
         jax.config.update("jax_enable_x64", before)
     assert "column 'a': 1e+300 is too large for float32" in line
+
+
+def test_levels_from_the_shell(infinity, tmp_path):
+    rng = np.random.default_rng(1)
+    setting, load = rng.integers(8, size=200) / 8, rng.uniform(size=200)
+    y = load + np.sin(40 * setting)
+    rows = [f"{a},{b},{c}" for a, b, c in zip(setting, load, y, strict=True)]
+    (tmp_path / "data.csv").write_text("\n".join(["setting,load,y", *rows]) + "\n")
+    done = infinity("fit", "data.csv", "--target", "y", *SIZE, "--levels", "setting", "--out", "run")
+    assert (done.code, done.err) == (0, "")
+    record = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert record["options"]["levels"]["setting"][0] > 0.02
+    assert record["metrics"]["heldout"]["rmse"] < record["metrics"]["separable"]["rmse"]
+    done = infinity("fit", "data.csv", "--target", "y", "--levels", "load", "--out", "other")
+    assert done.code == 2
+    assert "levels names 'load', which has" in done.err
+    assert not (tmp_path / "other").exists()
