@@ -227,7 +227,8 @@ def _exact(path: Path, delimiter: str, header: int, number: int, row: list[str],
             f"{where}: the column holds text ({_short(cell)!r}); name it as a category (--categorical {name}), leave it out (--ignore {name}), "
             "or turn it into numbers"
         )
-    raise ValueError(f"{where}: {_short(cell)!r} is not a number{_cell_hint(cell)}")
+    hint = _cell_hint(cell) or f"; correct it, or name the column as a category (--categorical {name})"
+    raise ValueError(f"{where}: {_short(cell)!r} is not a number{hint}")
 
 
 def _is_text_column(path: Path, delimiter: str, header: int, place: int) -> bool:
