@@ -3,6 +3,7 @@
 Each failure is a `ValueError` of one sentence that names the row (1 for the first) and the column, and says what to do.
 """
 
+import difflib
 from collections.abc import Sequence
 from typing import Any
 
@@ -159,6 +160,24 @@ def input_names(names: Sequence[str] | None, dimensions: int) -> tuple[str, ...]
             f"names has {len(names)} entries and x has {dimensions} columns; give one name for each column"
         )
     return tuple(names)
+
+
+def named_inputs(role: str, items: Sequence[str | int] | str | int | None, names: Sequence[str]) -> tuple[str, ...]:
+    """The inputs that an argument names, by name or index, each once.
+
+    **Raises:** `ValueError` with the argument's `role` for an item that is no input.
+    """
+    found = []
+    for item in [items] if isinstance(items, str | int) else items or ():
+        if isinstance(item, int | np.integer) and not isinstance(item, bool) and 0 <= item < len(names):
+            found.append(names[int(item)])
+        elif isinstance(item, str) and item in names:
+            found.append(item)
+        else:
+            near = difflib.get_close_matches(str(item), names, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"expected indices or names of {', '.join(names)}"
+            raise ValueError(f"{role} names {item!r}, which is no input; {hint}")
+    return tuple(dict.fromkeys(found))
 
 
 def target_names(target: str | Sequence[str], outputs: int) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ evidence chooses: a level with few rows keeps little of its mean. They and the s
 never measured has no effect, and its prediction the variance `tau_c^2` more. (random effects: Robinson, Stat. Sci. 6, 1991.)
 """
 
-import difflib
 from collections.abc import Sequence
 
 import equinox as eqx
@@ -17,6 +16,7 @@ from jaxtyping import Array, Float
 
 from ..descent.evidence import BlockPenalty, Evidence, PenaltyBlocks, affine_optimum, covariance
 from ..descent.streaming import Normal
+from .checks import named_inputs
 from .coding import Coding
 
 # Levels of all columns together: their Gram matrix is dense.
@@ -127,19 +127,12 @@ def chosen_levels(
 
     **Raises:** `ValueError` naming an item that is no numeric input.
     """
-    given = tuple(names) if coding is None else tuple(column.name for column in coding.columns)
-    found = []
-    for item in [levels] if isinstance(levels, str | int) else levels or ():
-        is_index = isinstance(item, int | np.integer) and not isinstance(item, bool) and 0 <= item < len(given)
-        name = given[int(item)] if is_index else item
-        if name not in given:
-            near = difflib.get_close_matches(str(item), given, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"expected indices or names of {', '.join(given)}"
-            raise ValueError(f"levels names {item!r}, which is no input; {hint}")
+    given = tuple(names) if coding is None else coding.inputs
+    chosen = named_inputs("levels", levels, given)
+    for name in chosen:
         if name not in names:
             raise ValueError(f"levels names {name!r}, which is a category: its levels have a code each. Leave it out")
-        found.append(list(names).index(str(name)))
-    return tuple(dict.fromkeys(found))
+    return tuple(list(names).index(name) for name in chosen)
 
 
 def check_levels(x: Float[np.ndarray, "N D"], names: Sequence[str], columns: Sequence[int]) -> None:

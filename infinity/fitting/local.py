@@ -51,6 +51,11 @@ class LocalStage(eqx.Module):
         mean, variance = self.process.many(points)
         return evaluate(self.law, points) + mean, np.sqrt(variance)
 
+    @property
+    def weighs(self) -> bool:
+        """Whether it counts beside the separable model, and is not kept for the twins alone."""
+        return bool(np.any(np.asarray(self.balance) > 0))
+
     def mixed(
         self, x: Float[np.ndarray, "N D"], value: Float[np.ndarray, "N O"], std: Float[np.ndarray, "N O"]
     ) -> tuple[Float[np.ndarray, "N O"], Float[np.ndarray, "N O"]]:
@@ -58,10 +63,9 @@ class LocalStage(eqx.Module):
 
         Both err for the same reasons, so that their deviations add up and not their variances.
         """
-        balance = np.asarray(self.balance)
-        if np.any(balance > 0):
+        if self.weighs:
             own, own_std = self.many(x)
-            s = _share(balance, std, own_std)
+            s = _share(np.asarray(self.balance), std, own_std)
             value, std = (1 - s) * value + s * own, (1 - s) * std + s * own_std
         return (value, std) if self.twins is None else self.twins.corrected(x, value, std)
 

@@ -96,12 +96,13 @@ class Predictor(eqx.Module):
         if isinstance(model.inner, AbstractSeparable):
             shift, scale = np.asarray(model.shift), np.asarray(model.scale)
             points = model.inside(rows)
-            if deviations or self.local is not None or self.levels is not None:
+            std = np.zeros_like(u)
+            if deviations or (self.local is not None and self.local.weighs):
                 covariance = None if self.covariance is None else np.asarray(self.covariance)
                 noise = np.asarray(self.noise, float)
                 std = expected_deviation(model.inner, points, covariance, model.link, u, scale, noise)
             known = ~model.rows_outside(rows)
-            if std is not None and known.any() and not (self.local is None and self.levels is None):
+            if known.any() and not (self.local is None and self.levels is None):
                 value, spread = (u[known] - shift) / scale, std[known] / scale
                 if self.local is not None:
                     value, spread = self.local.mixed(points[known], value, spread)

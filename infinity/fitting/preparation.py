@@ -1,14 +1,13 @@
 """From a table with categories and gaps to the numbers that a fit sees, and the coding that the model keeps."""
 
 import collections
-import difflib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from .checks import check_table, input_names, numeric_matrix, target_names
+from .checks import check_table, input_names, named_inputs, numeric_matrix, target_names
 from .coding import Coding, Column, labels_of, numbers_of, raw_matrix
 
 MISSING = ("error", "drop", "indicator")
@@ -53,7 +52,7 @@ def prepare(
         return Prepared(inputs, outputs, found, targets, None, np.arange(len(inputs)), "")
     values = raw_matrix(x)
     given = input_names(names, values.shape[1])
-    chosen = _checked_categories(categories, given)
+    chosen = named_inputs("categories", categories, given)
     outputs = numeric_matrix(y, "y")
     if len(values) != len(outputs):
         raise ValueError(f"x has {len(values)} rows and y has {len(outputs)}; each row of x needs its row of y")
@@ -95,21 +94,6 @@ def _is_mixed(x: Any) -> bool:
         return np.asarray(x).dtype.kind in "OUS"
     except ValueError:  # ragged, which the check of the table reports
         return False
-
-
-def _checked_categories(categories: Sequence[str | int] | str | None, names: tuple[str, ...]) -> set[str]:
-    """The names of the inputs that are categories."""
-    found = set()
-    for item in [categories] if isinstance(categories, str | int) else categories or ():
-        if isinstance(item, int | np.integer) and not isinstance(item, bool) and 0 <= item < len(names):
-            found.add(names[int(item)])
-        elif isinstance(item, str) and item in names:
-            found.add(item)
-        else:
-            near = difflib.get_close_matches(str(item), names, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"expected indices or names of {', '.join(names)}"
-            raise ValueError(f"categories names {item!r}, which is no input; {hint}")
-    return found
 
 
 def _gaps(column: np.ndarray) -> np.ndarray:

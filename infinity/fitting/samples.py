@@ -163,7 +163,7 @@ class Samples:
         total = np.average((z[new] - mixed) ** 2, axis=0, weights=w[new])
         repeats = self.repeats._replace(variance=self.repeats.variance / scaled.noise**2)
         stage = stage.with_twins(x[seen], z[seen], w[seen], repeats, total)
-        return stage if stage.twins is not None or np.any(np.asarray(stage.balance) > 0) else None
+        return stage if stage.twins is not None or stage.weighs else None
 
 
 def distinct_rows(

@@ -104,7 +104,8 @@ def solve_streamed(
     """
     if model is None:
         lower, upper = table.x.min(axis=0), table.x.max(axis=0)
-        points = unit_box(table.x, lower, upper)
+        # In the precision in which the model will be asked: repeated places and levels are met again by equal coordinates.
+        points = unit_box(table.x.astype(table.dtype), lower, upper)
     else:
         lower, upper = np.asarray(model.domain).T
         points = table.x

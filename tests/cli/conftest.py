@@ -1,6 +1,8 @@
 """What the tests of the command line share: a folder to stand in, and the command itself."""
 
 import dataclasses
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -60,3 +62,20 @@ def fitted(tmp_path_factory):
     options = ["--modes", "2", "--elements", "2", "--out", str(folder / "run"), "--outside", "warn"]
     assert run(["fit", str(folder / "data.csv"), "--target", "y", *options]) == 0
     return folder
+
+
+@pytest.fixture
+def signalled(tmp_path):
+    """Run `slow.py` in the folder of the test until it says a word, send it a signal, and return its exit code and what it wrote to the error stream."""
+
+    def run(word, kind):
+        with subprocess.Popen(
+            [sys.executable, "slow.py"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == f"{word}\n"
+            process.send_signal(kind)
+            _, errors = process.communicate(timeout=120)
+        return process.returncode, errors
+
+    return run

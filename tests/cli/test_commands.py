@@ -196,18 +196,12 @@ main(["predict", "model.inf", "data.csv"])
 
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
-def test_a_killed_process_leaves_nothing(fitted, tmp_path, kind):
+def test_a_killed_process_leaves_nothing(fitted, signalled, tmp_path, kind):
     (tmp_path / "slow.py").write_text(SLOW)
     shutil.copy(fitted / "data.csv", tmp_path)
     shutil.copy(fitted / "run" / "model.inf", tmp_path)
-    with subprocess.Popen(
-        [sys.executable, "slow.py"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "writing\n"
-        process.send_signal(kind)
-        _, errors = process.communicate(timeout=120)
-    assert process.returncode == 130
+    code, errors = signalled("writing", kind)
+    assert code == 130
     assert errors.splitlines() == ["interrupted; no half-written file is left"]
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["data.csv", "model.inf", "slow.py"]
 

@@ -3,8 +3,6 @@
 import json
 import shlex
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -90,18 +88,12 @@ main(["fit", "data.csv", "--target", "y", "--modes", "2", "--elements", "2", "--
 
 
 @pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGKILL])
-def test_a_killed_run_is_resumed(infinity, tmp_path, table, kind):
+def test_a_killed_run_is_resumed(infinity, signalled, tmp_path, table, kind):
     (tmp_path / "slow.py").write_text(SLOW)
     write_table(tmp_path / "data.csv", table())
-    with subprocess.Popen(
-        [sys.executable, "slow.py"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "fitted\n"
-        process.send_signal(kind)
-        _, errors = process.communicate(timeout=120)
+    code, errors = signalled("fitted", kind)
     if kind == signal.SIGTERM:
-        assert process.returncode == 130
+        assert code == 130
         assert len(errors.splitlines()) == 1
     assert [entry.name for entry in (tmp_path / "run").iterdir()] == ["journal"]
     done = infinity("fit", "data.csv", "--target", "y", *SMALL, "--out", "run", "--resume")

@@ -1,5 +1,8 @@
 """Effects of single levels beside a smooth law."""
 
+import contextlib
+import warnings
+
 import jax
 import numpy as np
 import pytest
@@ -77,6 +80,26 @@ def test_levels_are_used_where_asked_for_and_survive_a_file(machines, tmp_path):
     inf.save(found.predictor, tmp_path / "predictor.inf")
     again = inf.load(tmp_path / "predictor.inf")
     np.testing.assert_array_equal(again.predict(x[600:]), found.predict(x[600:]))
+
+
+@contextlib.contextmanager
+def single_precision():
+    jax.config.update("jax_enable_x64", False)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that precision is single
+            yield
+    finally:
+        jax.config.update("jax_enable_x64", True)
+
+
+def test_levels_are_met_again_in_single_precision(machines):
+    x, y = machines
+    x = 7.3 * x + 1.1  # numbers that rounding changes
+    with single_precision():
+        found = inf.fit(x[:600], y[:600], local=False, modes=2, elements=3, levels=[0], outside="clamp")
+        error = lambda prediction: float(np.sqrt(np.mean((np.asarray(prediction) - y[600:]) ** 2)))
+        assert error(found.predict(x[600:])) < 0.3 * error(found.model.predict(x[600:]))
 
 
 def test_levels_go_with_the_selection(machines):
