@@ -213,7 +213,7 @@ def _summarise(record: dict[str, Any], folder: Path, written: Sequence[str], not
         ("target", ", ".join(data["targets"])),
         ("unknowns", str(record["unknowns"])),
         ("NRMSE", f"{number(train['nrmse'])} fitted" + (f", {number(heldout['nrmse'])} held out" if heldout else "")),
-        *([("separable", f"NRMSE {number(alone['nrmse'])} held out, without the local stage")] if alone else []),
+        *([("separable", f"NRMSE {number(alone['nrmse'])} held out, the smooth model alone")] if alone else []),
         ("R2", f"{r_squared(train['r2'])} fitted" + (f", {r_squared(heldout['r2'])} held out" if heldout else "")),
         ("seconds", f"{timings['run']:.2f} solving, {timings['compile']:.2f} compiling"),
         ("status", f"{record['status']}: {record['message']}"),

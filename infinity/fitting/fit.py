@@ -1,5 +1,6 @@
 """`inf.fit`: from a table to a model in physical units."""
 
+import dataclasses
 import os
 from collections.abc import Callable, Sequence
 from typing import Any, get_args
@@ -205,7 +206,9 @@ def fit(
         solution.judged_local,
         solution.judged_levels,
     )
-    metrics = {"train": metrics_of(outputs[train], _predicted(judged.model, inputs[train])), "heldout": None}
+    # A local stage knows the rows that it was given: how well it meets them says nothing.
+    smooth = dataclasses.replace(judged, local=None)
+    metrics = {"train": metrics_of(outputs[train], _predicted(smooth, inputs[train])), "heldout": None}
     prediction = _predicted(judged, inputs[heldout]).reshape(len(heldout), outputs.shape[1])
     if len(heldout):
         metrics["heldout"] = metrics_of(outputs[heldout], prediction)
