@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .closure import Certificate, certify
     from .descent import InfiniteDescent, OpenModelWarning, PrecisionWarning
     from .fitting import (
+        AliasWarning,
         CategoryEffect,
         Fitted,
         MainEffect,
@@ -25,12 +26,14 @@ if TYPE_CHECKING:
     )
     from .io import load, save
     from .io.export import export
-    from .models import KHRONOS
+    from .models import AION, KHRONOS
 
 __version__ = "0.1.0"
 
 # Where each public name lives; a part stands for itself.
 _HOMES = {
+    "AION": "models",
+    "AliasWarning": "fitting",
     "CategoryEffect": "fitting",
     "Certificate": "closure",
     "Fitted": "fitting",
@@ -54,7 +57,9 @@ _HOMES = {
 }
 
 __all__ = [
+    "AION",
     "KHRONOS",
+    "AliasWarning",
     "CategoryEffect",
     "Certificate",
     "Fitted",

@@ -1,5 +1,6 @@
 """From a table to a model: scaling, size, the streamed solve, the result, and what it says about the inputs."""
 
+from .aion import AliasWarning
 from .effects import CategoryEffect, MainEffect, derivative, main_effect
 from .fit import fit
 from .fitted import Fitted, OutsideWarning
@@ -9,6 +10,7 @@ from .sampling import sample_next
 from .sensitivity import Sobol, sobol
 
 __all__ = [
+    "AliasWarning",
     "CategoryEffect",
     "Fitted",
     "MainEffect",

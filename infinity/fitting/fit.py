@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..descent.solver import warn_single_precision
-from ..models import AbstractSeparable
+from ..models import AION, AbstractSeparable
+from .aion import solve_aion
 from .checks import check_unknowns, numeric_matrix, target_names
 from .fitted import Fitted, Outside, unit_box
 from .generic import fit_generic
@@ -47,7 +48,7 @@ def fit(
     degree: int | None = None,
     link: str | None = None,
     local: bool | None = None,
-    outside: str = "warn",
+    outside: str | None = None,
     holdout: float | int = 0.1,
     tolerance: float | None = None,
     seed: int = 0,
@@ -64,7 +65,8 @@ def fit(
     **Arguments:**
 
     - `x`: inputs `(N, D)` or `(N,)`; `y`: targets `(N,)` or `(N, O)`.
-    - `model`: an Equinox module, or nothing.
+    - `model`: an Equinox module; `"aion"` for a sum of exponential-trigonometric atoms whose number is chosen; or nothing. An `AION` is solved for directly, from no
+      start: of one input the last rows are held out, as a forecast.
     - `solver`: nothing, an Optimistix solver or an Optax transformation. With a solver a separable model is solved by it, without penalties.
     - `names`, `target`: names of the columns.
     - `weights`: `(N,)`, non-negative; a weight of two counts as two measurements, and so do two equal rows.
@@ -80,7 +82,8 @@ def fit(
       is given, identity with a fixed size.
     - `local`: whether to add a local stage, an additive law and a Gaussian process on the nearest measurements, where that makes the error on the validation
       rows smaller; with nothing given it is tried for tables of up to 20,000 rows that the separable model does not explain to 0.2 %.
-    - `outside`: what the model does outside the box of the data: `"error"`, `"warn"`, `"clamp"`, `"linear"` or `"nan"`.
+    - `outside`: what the model does outside the box of the data: `"error"`, `"warn"`, `"clamp"`, `"linear"`, `"nan"`, or, for an AION and its default,
+      `"extrapolate"`; else the default is `"warn"`.
     - `holdout`: share of the rows kept for judging the fit and calibrating intervals; 0 keeps none.
     - `tolerance`: relative change at which the iteration ends; by default 1e-2 of the loss for the streamed fit, whose steps are Newton-like, and 1e-8 else.
     - `seed`: of the split and of the start.
@@ -107,8 +110,8 @@ def fit(
     inputs, outputs, names, targets = prepared[:4]
     coding = prepared.coding
     weight = _checked_weights(weights, len(measured))[prepared.rows]
-    if outside not in get_args(Outside):
-        raise ValueError(f"outside is {outside!r}; expected one of {', '.join(get_args(Outside))}")
+    exponential = _is_exponential(model, solver)
+    outside = _checked_policy(outside, exponential)
     if not 0 <= holdout < 1:
         raise ValueError(f"holdout is {holdout}; expected a share of the rows, at least 0 and below 1")
     dtype = jnp.result_type(jnp.asarray(inputs[:1]), jnp.asarray(outputs[:1]), jnp.float32)
@@ -118,17 +121,26 @@ def fit(
     weight = np.copy(weight)  # not the caller's
     weight[first] = summed
     rows = np.sort(first)
-    heldout = rows[_held_out(len(rows), holdout, seed)]
+    if exponential and inputs.shape[1] == 1:
+        # A series is judged by its forecast: the last rows are held out.
+        ahead = np.argsort(inputs[rows, 0], kind="stable")
+        heldout = np.sort(rows[ahead[len(rows) - _number_held_out(len(rows), holdout) :]])
+    else:
+        heldout = rows[_held_out(len(rows), holdout, seed)]
     train = np.setdiff1d(rows, heldout)
     if coding is not None:
         coding, inputs = with_means(coding, inputs, outputs, weight, train, heldout, seed)
     columns = chosen_levels(levels, names, coding)
     check_levels(inputs[train], names, columns)
     table = Table(inputs, outputs, weight, train, heldout, len(inputs) - len(rows), names, targets, dtype)
+    if isinstance(model, str):
+        model = None
     if model is not None:
         model = _checked_model(model, inputs, names, outputs.shape[1])
         if modes is not None or elements is not None or degree is not None:
             raise ValueError("got both a model and its size; leave out modes, elements and degree, or the model")
+    if exponential and any(part is not None for part in (local, modes, elements, degree, bounds, levels)):
+        raise ValueError("an AION has no local, modes, elements, degree, bounds or levels here; leave them out, or pass inf.AION(...) of the wanted size")
     if local and any(part is not None for part in (model, solver, modes, elements, degree)):
         raise ValueError(
             "local=True goes with a model that is selected; leave out model, solver, modes, elements and degree, or local"
@@ -137,7 +149,7 @@ def fit(
         raise ValueError("levels goes with a model that is made here; leave out model and solver, or levels")
     if columns and links is None:
         links = ("identity",)
-    streamed = solver is None and (model is None or isinstance(model, AbstractSeparable))
+    streamed = solver is None and not exponential and (model is None or isinstance(model, AbstractSeparable))
     if journal is not None and not streamed:
         raise ValueError("journal keeps the fits of a separable model by the direct solve; leave it out")
     if streamed:
@@ -167,6 +179,10 @@ def fit(
             progress=progress,
             journal=kept,
         )
+    elif exponential:
+        if link not in (None, "identity"):
+            raise ValueError(f"link is {link!r}; an AION describes the target itself")
+        solution = solve_aion(table, model, seed)
     else:
         if link not in (None, "identity"):
             raise ValueError(f"link is {link!r}; a model that another solver fits describes the target itself")
@@ -296,10 +312,33 @@ def _predicted(fitted: Fitted | Predictor, x: np.ndarray) -> np.ndarray:
     return np.asarray(fitted.predict(x))
 
 
-def _held_out(rows: int, share: float, seed: int) -> np.ndarray:
+def _number_held_out(rows: int, share: float) -> int:
     number = round(share * rows)
-    number = number if rows - number >= 2 else 0
-    return np.sort(np.random.default_rng(seed).permutation(rows)[:number])
+    return number if rows - number >= 2 else 0
+
+
+def _held_out(rows: int, share: float, seed: int) -> np.ndarray:
+    return np.sort(np.random.default_rng(seed).permutation(rows)[: _number_held_out(rows, share)])
+
+
+def _is_exponential(model: Any, solver: Any) -> bool:
+    """Whether the direct solve for exponential families is asked for."""
+    if isinstance(model, str) and (model != "aion" or solver is not None):
+        raise ValueError(
+            f'model is {model!r}; expected "aion", without a solver, an Equinox module, or nothing for a model that is selected'
+        )
+    return solver is None and (isinstance(model, AION) or model == "aion")
+
+
+def _checked_policy(outside: str | None, exponential: bool) -> str:
+    """What happens outside the box: an AION goes on by its own formula, any other model in straight lines."""
+    if outside is None:
+        return "extrapolate" if exponential else "warn"
+    if outside not in get_args(Outside):
+        raise ValueError(f"outside is {outside!r}; expected one of {', '.join(get_args(Outside))}")
+    if outside == "extrapolate" and not exponential:
+        raise ValueError('outside="extrapolate" is for an AION, whose formula holds everywhere; use "linear" or another')
+    return outside
 
 
 def _checked_weights(weights: Any, rows: int) -> np.ndarray:

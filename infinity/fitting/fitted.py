@@ -23,7 +23,7 @@ from .checks import check_finite
 from .coding import Coding
 from .links import KINDS, LINKS
 
-Outside = Literal["error", "warn", "clamp", "linear", "nan"]
+Outside = Literal["error", "warn", "clamp", "linear", "nan", "extrapolate"]
 
 # Rows evaluated in one call of a compiled prediction.
 _BATCH = 16384
@@ -44,7 +44,7 @@ class Fitted(eqx.Module):
     - `shift`, `scale`: of the outputs, static, O numbers each.
     - `names`, `targets`: of the columns.
     - `outside`: what happens outside the box: `"error"`; `"warn"`, linear continuation with a warning; `"linear"`, the same without; `"clamp"`, the value at
-      the nearest point of the box; `"nan"`. Inside a traced program (`jit`, `grad`) no warning can be given, so `"warn"` is `"linear"` there.
+      the nearest point of the box; `"nan"`; `"extrapolate"`, the formula of the inner model. Inside a traced program (`jit`, `grad`) no warning can be given, so `"warn"` is `"linear"` there.
     - `scalar`: one output of shape `()`.
     - `link`: `"identity"`, `"log"` where the model describes the logarithm of the target, or a link that keeps bounds, see `infinity.fitting.links`.
     - `coding`: how a table with categories or gaps becomes the D numbers of a point, or nothing where it holds these numbers. `predict` takes the table, a
@@ -105,6 +105,8 @@ class Fitted(eqx.Module):
             raise ValueError(
                 f"got a point of shape {x.shape}; expected ({self.dimensions},): {', '.join(self.names)}. Batch with jax.vmap."
             )
+        if self.outside == "extrapolate":
+            return self._physical(x)
         lower, upper = jnp.asarray(self.lower, x.dtype), jnp.asarray(self.upper, x.dtype)
         inside = jnp.clip(x, lower, upper)
         beyond = jnp.any(inside != x)

@@ -110,16 +110,16 @@ def fit_generic(model: eqx.Module, x: Array, y: Array, weights: Array, solver: A
         solved,
         converged,
         sentence,
-        _stationarity(residuals, solution.value, data),
+        stationarity_of(residuals, solution.value, data),
         variance,
-        _covariance(residuals, solution.value, data, variance),
+        covariance_of(residuals, solution.value, data, variance),
         certificate,
         stats,
         history,
     )
 
 
-def _stationarity(residuals, params, data) -> float:
+def stationarity_of(residuals, params, data) -> float:
     """`|J^T r| / (|J| |r|)` with `|J|` estimated by its action on the gradient."""
     flat, unravel = ravel_pytree(params)
     fn = lambda theta: residuals(unravel(theta), data).ravel()
@@ -131,7 +131,8 @@ def _stationarity(residuals, params, data) -> float:
     return float(length / jnp.where(bottom > 0, bottom, 1.0))
 
 
-def _covariance(residuals, params, data, variance: float) -> Array | None:
+def covariance_of(residuals, params, data, variance: float) -> Array | None:
+    """The covariance of the flat parameters, `variance` times the pseudo-inverse of `J^T J`; nothing where it would not fit in memory."""
     flat, unravel = ravel_pytree(params)
     if flat.size**2 + flat.size * data[1].size > _LARGEST_COVARIANCE:
         return None
