@@ -6,6 +6,8 @@ The scaling is Moré's running maximum (Lecture Notes in Math. 630, 1978); the d
 Near a solution with a small residual Gauss-Newton converges quadratically, so up to six undamped steps finish the work.
 """
 
+from collections.abc import Callable
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -72,11 +74,14 @@ def levenberg_marquardt(
     atol: float,
     max_iterations: int,
     damping: float | Float[Array, ""],
+    length: Callable[[Reduced, Array], Array] | None = None,
+    line_cost: int = 0,
 ) -> Outcome:
     """Minimise the reduced problem from `start`.
 
     **Arguments:** the `projection`; `start`, already reduced; the `ledger` to add to; tolerances on the relative change of the loss and of
-    the scaled parameters; the largest number of iterations; the first damping `mu`, relative to the unit columns of `J D^-1`.
+    the scaled parameters; the largest number of iterations; the first damping `mu`, relative to the unit columns of `J D^-1`;
+    `length`, how far to go along a step from a point (one where there is none), and the residuals that one such length costs.
 
     **Returns:** an `Outcome` whose point has the lowest loss seen.
     """
@@ -101,6 +106,8 @@ def levenberg_marquardt(
 
     def body(state: Trust) -> Trust:
         p, promised = state.model.damped.step(state.mu)
+        if length is not None:
+            p = length(state.point, p) * p
         trial = projection.reduce(state.point.z + p)
         drop = state.point.loss - trial.loss
         gain = drop / jnp.where(promised > 0, promised, 1.0)
@@ -117,7 +124,12 @@ def levenberg_marquardt(
         flat = (promised <= rtol * state.point.loss) & (jnp.abs(drop) <= rtol * state.point.loss)
         done = short | (flat & accept) | (point.loss <= floor) | (model.flatness <= eps) | (mu > 1e30)
         ledger = state.ledger.add(
-            residuals=2, jacobians=1 + accept, factorisations=2 + accept, iterations=1, rejected=~accept
+            residuals=2 + line_cost,
+            jacobians=1 + accept,
+            factorisations=2 + accept,
+            iterations=1,
+            rejected=~accept,
+            lines=int(length is not None),
         ).record(point.loss)
         return Trust(point, model, mu.astype(dtype), growth.astype(dtype), done, state.count + 1, ledger)
 
