@@ -89,10 +89,10 @@ class Series(NamedTuple):
 
 
 class Place(NamedTuple):
-    """A value that is known once `t` is: `kind` is `"data"` (a constant), `"series"` or `"result"`, `index` its place among those."""
+    """A value that is known once `t` is: `kind` is `"data"` (a constant), `"series"` or `"result"`, `number` its place among those."""
 
     kind: str
-    index: int
+    number: int
 
 
 class Step(NamedTuple):
@@ -117,7 +117,7 @@ class Program:
 
         def read(place: Place) -> Any:
             if place not in values:
-                values[place] = horner(series[place.index], t)
+                values[place] = horner(series[place.number], t)
             return values[place]
 
         count = 0

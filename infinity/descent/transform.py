@@ -39,11 +39,11 @@ A function residuals(params) of one argument needs no args; under optax.masked o
 class TransformState(NamedTuple):
     """State between updates.
 
-    **Fields:** `count` of updates; `loss` on the last batch at its start and `reached` after it; `converged`, whether that batch was solved to
+    **Fields:** `updates`, their number; `loss` on the last batch at its start and `reached` after it; `converged`, whether that batch was solved to
     tolerance; `iterations` of the trust region in all; `triangle` `(P, P)`, the root `R` of the normal matrix of past batches (empty without averaging).
     """
 
-    count: Int[Array, ""]
+    updates: Int[Array, ""]
     loss: Float[Array, ""]
     reached: Float[Array, ""]
     converged: Bool[Array, ""]
@@ -121,7 +121,7 @@ def infinite_descent(
         zero = jnp.zeros((), jnp.int32)
         return TransformState(zero, infinite, infinite, jnp.array(False), zero, jnp.zeros((size, size), dtype))
 
-    def update(updates, state: TransformState, params=None, *, args=None, whole=None, **foreign):
+    def update(updates, state: Any, params=None, *, args=None, whole=None, **foreign):
         del foreign
         theta, unravel, evaluate, is_loss = _problem(fn, alone, params, args, whole)
         if is_loss and average:
@@ -146,7 +146,7 @@ def infinite_descent(
 
 def _after(state: TransformState, outer: OuterStep, finite: Array, triangle: Array) -> TransformState:
     dtype = state.loss.dtype
-    count = state.count + 1
+    count = state.updates + 1
     iterations = state.iterations + outer.ledger.iterations + outer.ledger.newton
     losses = outer.start_loss.astype(dtype), outer.loss.astype(dtype)
     return TransformState(count, *losses, outer.converged & finite, iterations, triangle)

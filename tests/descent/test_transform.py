@@ -31,7 +31,7 @@ def test_lands_on_the_outer_step():
     for name in START:
         np.testing.assert_allclose(new[name], expected.value[name], rtol=1e-12)
     assert bool(state.converged)
-    assert (int(state.count), int(state.iterations)) == (
+    assert (int(state.updates), int(state.iterations)) == (
         1,
         int(expected.stats["iterations"] + expected.stats["newton"]),
     )
