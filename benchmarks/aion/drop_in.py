@@ -173,8 +173,8 @@ def main(seeds: int, budget: float, patience: float, folder: Path) -> None:
     text = (
         "# One line of a training loop changed\n\n"
         f"An MLP of 2-32-32-1 (1,185 parameters), tanh, {SAMPLES} samples, full batch, float64. Seconds of run time until the mean squared error is below "
-        f"each value: medians over {seeds} initial networks; – where it was not met. The loop is the same, gradients included, which `inf.infinite_descent` does "
-        f"not use; its updates are bounded by `max_iterations=2`. It gets {budget:g} s, Adam {patience:g} times as much at each of the learning rates "
+        f"each value: medians over {seeds} initial networks; – where it was not met. The loop is the same, with the gradients, which `inf.infinite_descent` "
+        f"does not use; its updates are bounded by `max_iterations=2`. It gets {budget:g} s, Adam {patience:g} times as much at each of the learning rates "
         f"{', '.join(f'{rate:g}' for rate in RATES)}; the best one is shown (by seed: {', '.join(f'{rate:g}' for rate in rates)}).\n\n"
         f"{table(curves)}\n\n{equal_loss(curves)}\n\n![loss over time](drop-in.png)\n\n{header(f'0 to {seeds - 1}')}\n"
     )

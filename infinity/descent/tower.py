@@ -31,6 +31,10 @@ class Tower(eqx.Module):
         """The highest power of `t` that is kept."""
         return jax.tree.leaves(self.coefficients)[0].shape[0] - 1
 
+    def truncated(self, order: int) -> "Tower":
+        """The same tower cut off at a lower order."""
+        return Tower(jax.tree.map(lambda c: c[: order + 1], self.coefficients))
+
     def __getitem__(self, n: int) -> PyTree:
         """The coefficient of `t^n`, a tree like the output."""
         return jax.tree.map(lambda c: c[n], self.coefficients)
