@@ -26,7 +26,7 @@ import infinity as inf
 from benchmarks.provenance import ROOT, header
 
 SAMPLES = 512
-RATES = (1e-3, 3e-3, 1e-2, 3e-2)
+RATES = (1e-3, 3e-3, 1e-2)
 TARGETS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
 # Steps of Adam between two readings of the clock.
 CHUNK = 50
@@ -103,7 +103,7 @@ def run_all(seeds: int, budget: float, patience: float) -> tuple[dict[str, list[
     rates = []
     for seed in range(seeds):
         task = make_task(seed)
-        ours = trained(task, inf.infinite_descent(task.residuals, max_iterations=2), 1, budget)
+        ours = trained(task, inf.infinite_descent(task.residuals, steps=4), 1, budget)
         trials = {rate: trained(task, _with_extra(optax.adam(rate)), CHUNK, patience * budget) for rate in RATES}
         best = min(trials, key=lambda rate: min(trials[rate].losses))
         curves["inf.infinite_descent"].append(ours)
@@ -174,8 +174,8 @@ def main(seeds: int, budget: float, patience: float, folder: Path) -> None:
         "# One line of a training loop changed\n\n"
         f"An MLP of 2-32-32-1 (1,185 parameters), tanh, {SAMPLES} samples, full batch, float64. Seconds of run time until the mean squared error is below "
         f"each value: medians over {seeds} initial networks; – where it was not met. The loop is the same, with the gradients, which `inf.infinite_descent` "
-        f"does not use; its updates are bounded by `max_iterations=2`. It gets {budget:g} s, Adam {patience:g} times as much at each of the learning rates "
-        f"{', '.join(f'{rate:g}' for rate in RATES)}; the best one is shown (by seed: {', '.join(f'{rate:g}' for rate in rates)}).\n\n"
+        f"does not use; its updates make four trust-region iterations (`steps=4`). It gets {budget:g} s, Adam {patience:g} times as much at each of the "
+        f"learning rates {', '.join(f'{rate:g}' for rate in RATES)}; the best one is shown (by seed: {', '.join(f'{rate:g}' for rate in rates)}).\n\n"
         f"{table(curves)}\n\n{equal_loss(curves)}\n\n![loss over time](drop-in.png)\n\n{header(f'0 to {seeds - 1}')}\n"
     )
     (folder / "drop-in.md").write_text(text, encoding="utf-8")

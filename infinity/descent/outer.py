@@ -56,9 +56,9 @@ def step_residuals(
     rtol: float,
     atol: float,
     max_iterations: int,
-    exact_lines: bool = True,
+    exact_lines: bool | str = True,
 ) -> OuterStep:
-    """The outer step for residuals `residual(theta) -> (m,)`; `exact_lines`, whether joint steps of a polynomial go exactly as far as pays."""
+    """The outer step for residuals `residual(theta) -> (m,)`; `exact_lines` as for the solver."""
     ledger = Ledger.empty(history_length(max_iterations), theta.dtype)
     r = residual(theta)
     start_loss = 0.5 * jnp.vdot(r, r)
@@ -76,7 +76,7 @@ def step_residuals(
         return _affine(projection, start, start_loss, ledger)
     degree = plan.degree if exact_lines and plan.degree is not None and 2 <= plan.degree <= HIGHEST_DEGREE else None
     settings: dict[str, Any] = {"rtol": rtol, "atol": atol, "max_iterations": max_iterations}
-    if degree is not None:
+    if degree is not None and exact_lines == "everywhere":
         settings |= {"length": lambda point, p: joint_length(projection, point, p, degree), "line_cost": degree}
     solve = lambda damping, ledger: levenberg_marquardt(projection, start, ledger, damping=damping, **settings)
     outcome = _attempts(solve, ledger)
@@ -146,7 +146,7 @@ def step_loss(
     rtol: float,
     atol: float,
     max_iterations: int,
-    exact_lines: bool = True,
+    exact_lines: bool | str = True,
 ) -> OuterStep:
     """The outer step for a scalar loss `loss(theta) -> ()`; `exact_lines` as for residuals."""
     ledger = Ledger.empty(history_length(max_iterations), theta.dtype)

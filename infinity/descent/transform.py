@@ -20,10 +20,12 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from ..closure import certify
-from .outer import OuterStep, step_loss, step_residuals
-from .plan import plan_loss, plan_residuals
-from .projection import jacobian
+from .ledger import Ledger
+from .outer import DAMPINGS, OuterStep, step_loss, step_residuals
+from .plan import Plan, plan_loss, plan_residuals
+from .projection import Projection, jacobian
 from .solver import LOSS_LIMIT, OpenModelWarning, warn_single_precision
+from .trust import levenberg_marquardt
 
 # Beyond this many parameters the triangle of past batches does not fit.
 AVERAGE_LIMIT = 3000
@@ -40,7 +42,8 @@ class TransformState(NamedTuple):
     """State between updates.
 
     **Fields:** `updates`, their number; `loss` on the last batch at its start and `reached` after it; `converged`, whether that batch was solved to
-    tolerance; `iterations` of the trust region in all; `triangle` `(P, P)`, the root `R` of the normal matrix of past batches (empty without averaging).
+    tolerance; `iterations` of the trust region in all; `triangle` `(P, P)`, the root `R` of the normal matrix of past batches (empty without
+    averaging); `mu`, the damping of the trust region, which is handed on where an update makes a few `steps` only.
     """
 
     updates: Int[Array, ""]
@@ -49,6 +52,7 @@ class TransformState(NamedTuple):
     converged: Bool[Array, ""]
     iterations: Int[Array, ""]
     triangle: Float[Array, "P P"]
+    mu: Float[Array, ""]
 
 
 def infinite_descent(
@@ -58,6 +62,7 @@ def infinite_descent(
     average: float | int = 0.0,
     rtol: float = 1e-8,
     atol: float = 1e-8,
+    steps: int | None = None,
     max_iterations: int = 500,
     strict: bool = False,
 ) -> optax.GradientTransformationExtraArgs:
@@ -72,6 +77,8 @@ def infinite_descent(
     - `damping`: `mu`, how strongly an update is held back, in squared residuals per squared parameter. For losses, too.
     - `average`: `gamma`, how much past batches count: 0 forgets them (the batch is all data), 1 keeps all (recursive least squares), between them they fade.
         Residuals only.
+    - `steps`: None for the whole outer step; a number for updates of that many trust-region iterations, without retries and finish, the region handed on
+        from update to update: short updates for a loop that watches its loss. Affine residuals are solved at once all the same. Losses are not affected.
     - `rtol`, `atol`, `max_iterations`, `strict`: as for `InfiniteDescent`; `max_iterations` bounds the work of one update.
 
     **Returns:** an `optax.GradientTransformationExtraArgs`. `update(grads, state, params, args=batch)` gives the difference to the solution, for
@@ -106,6 +113,10 @@ def infinite_descent(
         raise ValueError(
             f"infinite_descent got average={average!r}; expected a number from 0 (forget) to 1 (keep all)."
         )
+    if steps is not None and steps < 1:
+        raise ValueError(
+            f"infinite_descent got steps={steps!r}; expected a number from 1 on, or None for the whole outer step."
+        )
     alone = _takes_params_alone(fn)
     settings: dict[str, Any] = {"rtol": rtol, "atol": atol, "max_iterations": max_iterations}
 
@@ -119,7 +130,8 @@ def infinite_descent(
                 f"{AVERAGE_LIMIT} are taken. Freeze some with optax.masked, or give all data at once with average=0."
             )
         zero = jnp.zeros((), jnp.int32)
-        return TransformState(zero, infinite, infinite, jnp.array(False), zero, jnp.zeros((size, size), dtype))
+        damped = jnp.asarray(DAMPINGS[0], dtype)
+        return TransformState(zero, infinite, infinite, jnp.array(False), zero, jnp.zeros((size, size), dtype), damped)
 
     def update(updates, state: Any, params=None, *, args=None, whole=None, **foreign):
         del foreign
@@ -131,25 +143,43 @@ def infinite_descent(
         plan = _plan(evaluate, theta, is_loss, strict)
         extra = _held_back(state.triangle, theta, damping)
 
+        mu = state.mu
+        held = lambda v: jnp.concatenate([evaluate(v), extra(v)])
         if is_loss:
             loss = lambda v: evaluate(v) + 0.5 * jnp.sum(extra(v) ** 2)
             outer = step_loss(loss, theta, plan, **settings)
+        elif steps is None or plan.strategy in ("constant", "affine"):
+            outer = step_residuals(held, theta, plan, **settings)
         else:
-            outer = step_residuals(lambda v: jnp.concatenate([evaluate(v), extra(v)]), theta, plan, **settings)
+            outer, mu = _short_step(held, theta, plan, mu, settings | {"max_iterations": steps})
         finite = jnp.all(jnp.isfinite(outer.theta)) & jnp.isfinite(outer.start_loss) & jnp.isfinite(outer.loss)
         new = jnp.where(finite, outer.theta, theta)
         triangle = _remembered(evaluate, new, state.triangle, average) if average else state.triangle
-        return unravel(new - theta), _after(state, outer, finite, triangle)
+        return unravel(new - theta), _after(state, outer, finite, triangle, mu)
 
     return optax.GradientTransformationExtraArgs(init, update)
 
 
-def _after(state: TransformState, outer: OuterStep, finite: Array, triangle: Array) -> TransformState:
+def _after(state: TransformState, outer: OuterStep, finite: Array, triangle: Array, mu: Array) -> TransformState:
     dtype = state.loss.dtype
     count = state.updates + 1
     iterations = state.iterations + outer.ledger.iterations + outer.ledger.newton
     losses = outer.start_loss.astype(dtype), outer.loss.astype(dtype)
-    return TransformState(count, *losses, outer.converged & finite, iterations, triangle)
+    return TransformState(count, *losses, outer.converged & finite, iterations, triangle, mu)
+
+
+def _short_step(
+    residual: Callable, theta: Array, plan: Plan, mu: Array, settings: dict[str, Any]
+) -> tuple[OuterStep, Array]:
+    """A few iterations of the trust region on the reduced problem, and the damping for the next ones."""
+    projection = Projection(residual, plan.linear, plan.rest)
+    ledger = Ledger.empty(settings["max_iterations"] + 1, theta.dtype)
+    start_loss = 0.5 * jnp.sum(residual(theta) ** 2)
+    point = projection.reduce(projection.split(theta)[1])
+    ended = levenberg_marquardt(projection, point, ledger, damping=mu, finish=False, **settings)
+    new = projection.merge(ended.point.c, ended.point.z)
+    step = OuterStep(new, start_loss, ended.point.loss, ended.flatness, ended.converged, ended.ledger)
+    return step, jnp.clip(ended.mu, jnp.finfo(theta.dtype).tiny, 1e6)
 
 
 def _problem(fn: Callable, alone: bool, params, args, whole) -> tuple[Array, Callable, Callable, bool]:

@@ -8,6 +8,7 @@ import numpy as np
 from .figure import BLUE, GREY, ORANGE, new_axes, tidy
 
 _POINTS = 121
+_FLOOR = 1e-17
 
 
 def towers(
@@ -53,13 +54,13 @@ def towers(
     dark = np.linspace(0.25, 1.0, len(orders))
     for order, shade in zip(orders, dark, strict=True):
         error = np.max(np.abs(_at(tallest.truncated(int(order)), t) - exact), axis=1)
-        ax.plot(t, np.maximum(error, np.finfo(float).tiny), color=BLUE, alpha=shade, lw=1.3, label=f"order {order}")
+        ax.plot(t, np.maximum(error, _FLOOR), color=BLUE, alpha=shade, lw=1.3, label=f"order {order}")
     if truth is not None:
         error = np.max(np.abs(_at(truth, t) - exact), axis=1)
-        ax.plot(t, np.maximum(error, 1e-17), color=ORANGE, lw=1.6, label="resummed")
+        ax.plot(t, np.maximum(error, _FLOOR), color=ORANGE, lw=1.6, label="resummed")
     ax.axhline(np.finfo(float).eps, color=GREY, lw=0.7, ls=":")
     ax.set_yscale("log")
-    ax.set_ylim(bottom=1e-17)
+    ax.set_ylim(bottom=_FLOOR)
     ax.set_xlabel("t, in steps", fontsize=9)
     ax.set_ylabel("largest error", fontsize=9)
     ax.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))

@@ -238,10 +238,20 @@ def test_exact_lines_are_counted_and_never_raise_the_loss():
     tensor = jnp.einsum("ir,jr,kr->ijk", *factors) + 0.1 * jax.random.normal(keys[3], (5, 5, 5))
     start = [jax.random.normal(k, (5, 3)) for k in keys[3:6]]
     residuals = lambda f, T: jnp.einsum("ir,jr,kr->ijk", *f) - T
-    for exact in (False, True):
+    for exact in (False, "everywhere"):
         solver = inf.InfiniteDescent(1e-9, 1e-9, exact_lines=exact)
         solution = optx.least_squares(residuals, solver, start, args=tensor, max_steps=1, throw=False)
-        assert (int(solution.stats["lines"]) > 0) == exact
+        assert (int(solution.stats["lines"]) > 0) == bool(exact)
         history = solution.state.ledger.history
         falling = history[jnp.isfinite(history)][: int(solution.stats["sweeps"]) + 5]
         assert bool(jnp.all(jnp.diff(falling) <= 1e-12 * falling[0]))
+    steps = {}
+    for exact in (False, True):
+        solver = inf.InfiniteDescent(1e-9, 1e-9, exact_lines=exact)
+        loss = lambda f, T: 0.5 * jnp.sum(residuals(f, T) ** 2)
+        steps[exact] = optx.minimise(
+            loss, solver, [f[:, :2] for f in start], args=tensor, max_steps=1, throw=False
+        ).stats
+    assert 0 < int(steps[True]["lines"]) <= int(steps[True]["newton"]) < int(steps[False]["newton"])
+    with pytest.raises(ValueError, match="expected True, False or 'everywhere'"):
+        optx.least_squares(residuals, inf.InfiniteDescent(exact_lines="often"), start, args=tensor)

@@ -73,6 +73,25 @@ def test_chain_jit_scan_and_single_tracing():
     np.testing.assert_allclose([found["a"], found["b"], found["k"]], [3.0, 0.5, 2.0], rtol=1e-6)
 
 
+def test_short_updates_hand_on_their_region():
+    noisy = DATA + 0.1 * jnp.sin(40 * t)
+    optimiser = inf.infinite_descent(decay, steps=1)
+    step = jax.jit(lambda p, state: optimiser.update(None, state, p, args=noisy))
+    params, state, losses = START, optimiser.init(START), []
+    for _ in range(12):
+        updates, state = step(params, state)
+        params = optax.apply_updates(params, updates)
+        losses.append(float(state.reached))
+    assert int(state.iterations) == 12
+    assert losses == sorted(losses, reverse=True)
+    assert float(state.mu) < 1e-3
+    whole = inf.infinite_descent(decay)
+    best, _ = whole.update(None, whole.init(START), START, args=noisy)
+    np.testing.assert_allclose(params["k"], 1.0 + best["k"], rtol=1e-6)
+    with pytest.raises(ValueError, match="steps=0"):
+        inf.infinite_descent(decay, steps=0)
+
+
 def test_half_of_a_step():
     optimiser = optax.chain(inf.infinite_descent(lambda w: w - 4.0), optax.scale(0.5))
     w = jnp.zeros(2)
