@@ -91,7 +91,7 @@ FAMILIES = (
 CONCLUSION = (
     "`second order`: exact lengths in the second-order steps only (`exact_lines=True`, the default); on a loss these are all steps, on residuals those of the "
     "finish. On the losses of tensors half the steps remain, and hardly one is rejected; on problems as small as these, where a Hessian costs next "
-    "to nothing, that is no gain in time (`ms`), and it is where the Hessian costs more than a few evaluations. `everywhere`: in the trust region on residuals "
+    "to nothing, that is no gain in time (`ms`); larger ones were not measured. `everywhere`: in the trust region on residuals "
     "(Levenberg-Marquardt), too, where an exact length may lengthen a step but not shorten it. That saves 0 to 7 % of the iterations, and a line costs more "
     "time than it saves on problems of this size, so it is not the default. Shortening was tried there as well: on the 90 % collinear tensors the "
     "iterations went from 780 to 2,441 over ten seeds, because steps that a too large region would have had rejected are accepted at a fraction of their "

@@ -27,49 +27,12 @@ from .tower import horner, tower_of
 
 # A polynomial of higher degree is cheaper as the product of its factors.
 _HIGHEST_DEGREE = 32
-_CALLS = frozenset(
-    [
-        "jit",
-        "pjit",
-        "closed_call",
-        "core_call",
-        "remat",
-        "checkpoint",
-        "custom_jvp_call",
-        "custom_vjp_call",
-        "custom_vjp_call_jaxpr",
-    ]
-)
+_CALLS = {"jit", "pjit", "closed_call", "core_call", "remat", "checkpoint"}
+_CALLS |= {"custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"}
 # Linear in all operands that move together; the others are indices or predicates.
-_LINEAR = frozenset(
-    [
-        *(
-            "add",
-            "sub",
-            "add_any",
-            "neg",
-            "real",
-            "imag",
-            "reduce_sum",
-            "cumsum",
-            "reduce_window_sum",
-            "reshape",
-            "squeeze",
-        ),
-        *(
-            "broadcast_in_dim",
-            "expand_dims",
-            "transpose",
-            "rev",
-            "slice",
-            "split",
-            "pad",
-            "concatenate",
-            "copy",
-            "copy_p",
-        ),
-    ]
-)
+_LINEAR = {"add", "sub", "add_any", "neg", "real", "imag", "reduce_sum", "cumsum", "reduce_window_sum", "reshape"}
+_LINEAR |= {"squeeze", "broadcast_in_dim", "expand_dims", "transpose", "rev", "slice", "split", "pad", "concatenate"}
+_LINEAR |= {"copy", "copy_p"}
 # The places of the operands in which an operation is linear while the others stay.
 _LINEAR_IN = {
     "gather": {0},
