@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import basis, closure, descent, fitting, io, models, plot
     from .closure import Certificate, certify
-    from .descent import InfiniteDescent, OpenModelWarning, PrecisionWarning
+    from .descent import (
+        InfiniteDescent,
+        Line,
+        OpenModelWarning,
+        PrecisionWarning,
+        Tower,
+        infinite_descent,
+        resum,
+        tower,
+    )
     from .fitting import (
         AliasWarning,
         CategoryEffect,
@@ -39,21 +48,26 @@ _HOMES = {
     "Fitted": "fitting",
     "InfiniteDescent": "descent",
     "KHRONOS": "models",
+    "Line": "descent",
     "MainEffect": "fitting",
     "OpenModelWarning": "descent",
     "OutsideWarning": "fitting",
     "PrecisionWarning": "descent",
     "Result": "fitting",
     "Sobol": "fitting",
+    "Tower": "descent",
     "certify": "closure",
     "derivative": "fitting",
     "export": "io.export",
     "fit": "fitting",
+    "infinite_descent": "descent",
     "load": "io",
     "main_effect": "fitting",
+    "resum": "descent",
     "sample_next": "fitting",
     "save": "io",
     "sobol": "fitting",
+    "tower": "descent",
 }
 
 __all__ = [
@@ -64,12 +78,14 @@ __all__ = [
     "Certificate",
     "Fitted",
     "InfiniteDescent",
+    "Line",
     "MainEffect",
     "OpenModelWarning",
     "OutsideWarning",
     "PrecisionWarning",
     "Result",
     "Sobol",
+    "Tower",
     "basis",
     "certify",
     "closure",
@@ -78,14 +94,17 @@ __all__ = [
     "export",
     "fit",
     "fitting",
+    "infinite_descent",
     "io",
     "load",
     "main_effect",
     "models",
     "plot",
+    "resum",
     "sample_next",
     "save",
     "sobol",
+    "tower",
 ]
 
 

@@ -27,7 +27,16 @@ def test_docstrings(name):
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/closure.md", "docs/sklearn.md", "docs/surrogate.md", "docs/when-not.md"]
+    "page",
+    [
+        "README.md",
+        "docs/closure.md",
+        "docs/drop-in.md",
+        "docs/infinite-descent.md",
+        "docs/sklearn.md",
+        "docs/surrogate.md",
+        "docs/when-not.md",
+    ],
 )
 def test_pages(page, tmp_path, monkeypatch):
     """All Python blocks of a page, one after another in one namespace."""

@@ -77,10 +77,68 @@ def scan_layout(equation: Equation) -> tuple[int, int]:
 def evaluate(equation: Equation, values: Sequence[Any]) -> list[Any]:
     """Run one equation on concrete values, on the host where there is a host backend, even while JAX is tracing."""
     with jax.ensure_compile_time_eval(), _host():
-        bound = equation.primitive.get_bind_params(equation.params)
-        functions, params = bound if isinstance(bound, tuple) else ((), bound)
-        results = equation.primitive.bind(*functions, *values, **params)
+        return bind(equation, values)
+
+
+def bind(equation: Equation, values: Sequence[Any]) -> list[Any]:
+    """Apply the primitive of an equation to values, which may be traced."""
+    bound = equation.primitive.get_bind_params(equation.params)
+    functions, params = bound if isinstance(bound, tuple) else ((), bound)
+    results = equation.primitive.bind(*functions, *values, **params)
     return list(results) if equation.primitive.multiple_results else [results]
+
+
+# Taylor rules of JAX that lose digits, or are not a number where the derivatives are: powers by the logarithm of the base, differences with one.
+_WEAK_TAYLOR_RULES = frozenset(
+    [
+        "pow",
+        "expm1",
+        "log1p",
+        "erfc",
+        "asinh",
+        "acosh",
+        "atanh",
+        "cumprod",
+        "cummax",
+        "cummin",
+        "erf_inv",
+        "atan2",
+        "rem",
+        "dynamic_update_slice",
+    ]
+)
+
+
+def taylor_mode(
+    function: Callable[[Any], list[Any]], program: ClosedJaxpr, at: Any, order: int
+) -> list[list[Any]] | None:
+    """Taylor coefficients of a function of one scalar by propagation of truncated series.
+
+    **Arguments:** the `function`, its traced `program`, the point, the order (one at least).
+
+    **Returns:** the coefficients of each order from zero on, `None` where the rules of JAX do not cover the program.
+    """
+    from jax.experimental.jet import jet
+
+    if _names(program.jaxpr) & _WEAK_TAYLOR_RULES:
+        return None
+    one, zero = jax.numpy.ones_like(at), jax.numpy.zeros_like(at)
+    try:
+        first, others = jet(function, (at,), ([one] + [zero] * (order - 1),), factorial_scaled=False)
+    except (KeyError, NotImplementedError, TypeError, ValueError, AttributeError):  # a primitive without a rule
+        return None
+    return [list(first), *([series[k] for series in others] for k in range(order))]
+
+
+def _names(program: Jaxpr) -> set[str]:
+    """Names of the primitives in a program and in those that it calls."""
+    found: set[str] = set()
+    for equation in program.eqns:
+        found.add(equation.primitive.name)
+        called = sub_program(equation)
+        if called is not None:
+            found |= _names(called[0])
+    return found
 
 
 def _host() -> contextlib.AbstractContextManager[Any]:

@@ -3,6 +3,24 @@
 from .ledger import Ledger
 from .linear import Orthogonal
 from .plan import Plan
+from .resummation import Line, Lowest, resum
 from .solver import DescentState, InfiniteDescent, OpenModelWarning, PrecisionWarning
+from .tower import Tower, tower
+from .transform import TransformState, infinite_descent
 
-__all__ = ["DescentState", "InfiniteDescent", "Ledger", "OpenModelWarning", "Orthogonal", "Plan", "PrecisionWarning"]
+__all__ = [
+    "DescentState",
+    "InfiniteDescent",
+    "Ledger",
+    "Line",
+    "Lowest",
+    "OpenModelWarning",
+    "Orthogonal",
+    "Plan",
+    "PrecisionWarning",
+    "Tower",
+    "TransformState",
+    "infinite_descent",
+    "resum",
+    "tower",
+]

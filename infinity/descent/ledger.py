@@ -10,7 +10,8 @@ class Ledger(eqx.Module):
 
     **Fields:** `residuals`, `jacobians` (one Jacobian counts once, whatever its number of columns), `factorisations` (QR, singular
     values or eigenvalues of a matrix), `sweeps` over the blocks, `iterations` of the trust region (accepted and rejected),
-    `rejected`, `newton` second-order steps; `history` of shape `(length,)` holds the loss after each sweep and iteration, NaN beyond.
+    `rejected`, `newton` second-order steps, `lines` minimised exactly;
+    `history` of shape `(length,)` holds the loss after each sweep and iteration, NaN beyond.
     """
 
     residuals: Int[Array, ""]
@@ -20,6 +21,7 @@ class Ledger(eqx.Module):
     iterations: Int[Array, ""]
     rejected: Int[Array, ""]
     newton: Int[Array, ""]
+    lines: Int[Array, ""]
     recorded: Int[Array, ""]
     history: Float[Array, " length"]
 
@@ -27,7 +29,7 @@ class Ledger(eqx.Module):
     def empty(cls, length: int, dtype) -> "Ledger":
         """A ledger of zeros with room for `length` losses; later ones overwrite the last place."""
         zero = jnp.zeros((), jnp.int32)
-        return cls(zero, zero, zero, zero, zero, zero, zero, zero, jnp.full((length,), jnp.nan, dtype))
+        return cls(zero, zero, zero, zero, zero, zero, zero, zero, zero, jnp.full((length,), jnp.nan, dtype))
 
     def add(self, **counts) -> "Ledger":
         """A ledger with the named counts increased."""
@@ -47,5 +49,5 @@ class Ledger(eqx.Module):
 
     def counts(self) -> dict[str, Int[Array, ""]]:
         """The counts by name, without the history."""
-        names = ("residuals", "jacobians", "factorisations", "sweeps", "iterations", "rejected", "newton")
+        names = ("residuals", "jacobians", "factorisations", "sweeps", "iterations", "rejected", "newton", "lines")
         return {name: getattr(self, name) for name in names}

@@ -99,11 +99,14 @@ def trust_region_newton(
     atol: float,
     max_iterations: int,
     first: str = "newton",
+    length: Callable[[Array, Array], Array] | None = None,
+    line_cost: int = 0,
 ) -> Region:
     """Minimise `loss` from `theta`.
 
     **Arguments:** the scalar loss of the flat parameters; the start `(P,)`; the ledger; tolerances on the change of the parameters and, relatively, of the
-    loss; the largest number of steps; whether the first radius admits the whole `"newton"` step or is `"cautious"`, one tenth of the parameters' size.
+    loss; the largest number of steps; whether the first radius admits the whole `"newton"` step or is `"cautious"`, one tenth of the parameters' size;
+    `length`, how far to go along a step from a point (one where there is none), and the evaluations that one such length costs.
 
     **Returns:** the last state; `converged` says that the gradient vanishes to tolerance and that no direction of negative curvature is left.
     """
@@ -124,6 +127,8 @@ def trust_region_newton(
 
     def body(state: Region) -> Region:
         p, promised = state.spectrum.trust_step(state.radius)
+        if length is not None:
+            p = length(state.theta, p) * p
         new_loss = loss(state.theta + p)
         drop = state.spectrum.loss - new_loss
         gain = drop / jnp.where(promised > 0, promised, 1.0)
@@ -134,13 +139,18 @@ def trust_region_newton(
         theta, spectrum = jax.lax.cond(
             accept, lambda: (new, Spectrum.at(loss, new)), lambda: (state.theta, state.spectrum)
         )
-        length = jnp.linalg.norm(p)
-        wider = jnp.where(gain > 0.75, jnp.maximum(state.radius, 2 * length), state.radius)
-        radius = jnp.where(accept & (gain > 0.25), wider, 0.25 * length)
+        size = jnp.linalg.norm(p)
+        wider = jnp.where(gain > 0.75, jnp.maximum(state.radius, 2 * size), state.radius)
+        radius = jnp.where(accept & (gain > 0.25), wider, 0.25 * size)
         converged = status(theta, spectrum)
         exhausted = (promised <= rounding) | (radius <= eps * (jnp.linalg.norm(theta) + eps))
         ledger = state.ledger.add(
-            residuals=1, jacobians=2 * accept, factorisations=1 * accept, newton=1, rejected=~accept
+            residuals=1 + line_cost,
+            jacobians=2 * accept,
+            factorisations=1 * accept,
+            newton=1,
+            rejected=~accept,
+            lines=int(length is not None),
         ).record(spectrum.loss)
         return Region(theta, spectrum, radius, converged | exhausted, converged, state.count + 1, ledger)
 

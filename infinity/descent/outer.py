@@ -6,7 +6,7 @@ solved to tolerance inside the step by the plan that the certificate allows. A l
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from .ledger import Ledger
+from .lines import HIGHEST_DEGREE, joint_length, loss_length, residual_length
 from .multilinear import MAX_SWEEPS, affine_block_sweeps, quadratic_block_sweeps
 from .newton import Spectrum, trust_region_newton
 from .plan import Plan
@@ -48,9 +49,16 @@ class OuterStep(NamedTuple):
 
 
 def step_residuals(
-    residual: Callable, theta: Float[Array, " P"], plan: Plan, *, rtol: float, atol: float, max_iterations: int
+    residual: Callable,
+    theta: Float[Array, " P"],
+    plan: Plan,
+    *,
+    rtol: float,
+    atol: float,
+    max_iterations: int,
+    exact_lines: bool | str = True,
 ) -> OuterStep:
-    """The outer step for residuals `residual(theta) -> (m,)`."""
+    """The outer step for residuals `residual(theta) -> (m,)`; `exact_lines` as for the solver."""
     ledger = Ledger.empty(history_length(max_iterations), theta.dtype)
     r = residual(theta)
     start_loss = 0.5 * jnp.vdot(r, r)
@@ -66,14 +74,16 @@ def step_residuals(
     ledger = ledger.add(residuals=3, jacobians=1, factorisations=1)
     if plan.strategy == "affine":
         return _affine(projection, start, start_loss, ledger)
-    solve = lambda damping, ledger: levenberg_marquardt(
-        projection, start, ledger, rtol=rtol, atol=atol, max_iterations=max_iterations, damping=damping
-    )
+    degree = plan.degree if exact_lines and plan.degree is not None and 2 <= plan.degree <= HIGHEST_DEGREE else None
+    settings: dict[str, Any] = {"rtol": rtol, "atol": atol, "max_iterations": max_iterations}
+    if degree is not None and exact_lines == "everywhere":
+        settings |= {"length": lambda point, p: joint_length(projection, point, p, degree), "line_cost": degree}
+    solve = lambda damping, ledger: levenberg_marquardt(projection, start, ledger, damping=damping, **settings)
     outcome = _attempts(solve, ledger)
     theta = projection.merge(outcome.point.c, outcome.point.z)
     step = OuterStep(theta, start_loss, outcome.point.loss, outcome.flatness, outcome.converged, outcome.ledger)
     if theta.size <= FINISH_LIMIT:
-        step = jax.lax.cond(step.converged, lambda s: s, lambda s: _second_order(residual, s, rtol, atol), step)
+        step = jax.lax.cond(step.converged, lambda s: s, lambda s: _second_order(residual, s, rtol, atol, degree), step)
     return step
 
 
@@ -107,12 +117,13 @@ def _attempts(solve: Callable, ledger: Ledger) -> Outcome:
     return jax.lax.while_loop(going, body, (0, empty))[1]
 
 
-def _second_order(residual: Callable, step: OuterStep, rtol: float, atol: float) -> OuterStep:
+def _second_order(residual: Callable, step: OuterStep, rtol: float, atol: float, degree: int | None) -> OuterStep:
     """Newton on the whole loss where Gauss-Newton converges too slowly: large residuals, curved valleys."""
     loss = lambda theta: 0.5 * jnp.sum(residual(theta) ** 2)
-    region = trust_region_newton(
-        loss, step.theta, step.ledger, rtol=rtol, atol=atol, max_iterations=FINISH_ITERATIONS, first="cautious"
-    )
+    settings: dict[str, Any] = {"rtol": rtol, "atol": atol, "max_iterations": FINISH_ITERATIONS, "first": "cautious"}
+    if degree is not None:
+        settings |= {"length": lambda theta, p: residual_length(residual, theta, p, degree), "line_cost": degree}
+    region = trust_region_newton(loss, step.theta, step.ledger, **settings)
     return step._replace(
         theta=region.theta,
         loss=region.spectrum.loss,
@@ -128,9 +139,16 @@ def _relative_gradient(spectrum: Spectrum, theta: Float[Array, " P"]) -> Float[A
 
 
 def step_loss(
-    loss: Callable, theta: Float[Array, " P"], plan: Plan, *, rtol: float, atol: float, max_iterations: int
+    loss: Callable,
+    theta: Float[Array, " P"],
+    plan: Plan,
+    *,
+    rtol: float,
+    atol: float,
+    max_iterations: int,
+    exact_lines: bool | str = True,
 ) -> OuterStep:
-    """The outer step for a scalar loss `loss(theta) -> ()`."""
+    """The outer step for a scalar loss `loss(theta) -> ()`; `exact_lines` as for residuals."""
     ledger = Ledger.empty(history_length(max_iterations), theta.dtype)
     start_loss = loss(theta)
     ledger = ledger.add(residuals=1).record(start_loss)
@@ -139,14 +157,11 @@ def step_loss(
         return OuterStep(theta, start_loss, start_loss, zero, jnp.isfinite(start_loss), ledger)
     if plan.strategy == "block quadratic":
         theta, ledger = quadratic_block_sweeps(loss, theta, plan.blocks, ledger)
-    region = trust_region_newton(
-        loss,
-        theta,
-        ledger,
-        rtol=rtol,
-        atol=atol,
-        max_iterations=max_iterations,
-        first="newton" if plan.strategy == "quadratic" else "cautious",
-    )
+    settings: dict[str, Any] = {"rtol": rtol, "atol": atol, "max_iterations": max_iterations}
+    settings["first"] = "newton" if plan.strategy == "quadratic" else "cautious"
+    degree = plan.degree
+    if exact_lines and degree is not None and 2 < degree <= 2 * HIGHEST_DEGREE:
+        settings |= {"length": lambda theta, p: loss_length(loss, theta, p, degree), "line_cost": degree}
+    region = trust_region_newton(loss, theta, ledger, **settings)
     stationarity = _relative_gradient(region.spectrum, region.theta)
     return OuterStep(region.theta, start_loss, region.spectrum.loss, stationarity, region.converged, region.ledger)

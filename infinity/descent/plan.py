@@ -13,7 +13,7 @@ class Plan:
 
     **Fields:** `strategy` is `"constant"`, `"affine"`, `"multilinear"`, `"partial"`, `"open"` for residuals and `"constant"`, `"quadratic"`,
     `"block quadratic"`, `"open"` for a loss; `linear` and `rest` are the positions of the parameters eliminated exactly and of those iterated on;
-    `blocks` the positions of each block of the sweeps; `sentence` says it in words.
+    `blocks` the positions of each block of the sweeps; `sentence` says it in words; `degree` is the total degree of a polynomial, None for anything else.
     """
 
     strategy: str
@@ -21,6 +21,7 @@ class Plan:
     rest: np.ndarray
     blocks: tuple[np.ndarray, ...]
     sentence: str
+    degree: int | None = None
 
 
 def plan_residuals(certificate: Certificate) -> Plan:
@@ -39,13 +40,14 @@ def plan_residuals(certificate: Certificate) -> Plan:
             f"The residuals are affine in each of {len(blocks)} blocks: exact block solves, "
             f"then {names} eliminated and the rest by trust region."
         )
-        return Plan("multilinear", linear, rest, blocks, sentence)
+        return Plan("multilinear", linear, rest, blocks, sentence, certificate.degree)
     if linear.size:
         sentence = (
             f"{names} ({linear.size} of {certificate.size} parameters) eliminated exactly, the rest by trust region."
         )
-        return Plan("partial", linear, rest, (), sentence)
-    return Plan("open", linear, rest, (), "No parameter enters affinely: the trust region works alone.")
+        return Plan("partial", linear, rest, (), sentence, certificate.degree)
+    sentence = "No parameter enters affinely: the trust region works alone."
+    return Plan("open", linear, rest, (), sentence, certificate.degree)
 
 
 def plan_loss(certificate: Certificate) -> Plan:
@@ -56,11 +58,10 @@ def plan_loss(certificate: Certificate) -> Plan:
         return Plan("constant", none, everything, (), "The loss does not depend on the parameters.")
     blocks = certificate.quadratic_blocks
     if blocks is None:
-        return Plan(
-            "open", none, everything, (), "The loss is not quadratic in any partition: trust-region Newton works alone."
-        )
+        sentence = "The loss is not quadratic in any partition: trust-region Newton works alone."
+        return Plan("open", none, everything, (), sentence, certificate.degree)
     positions = tuple(np.asarray(block.indices, dtype=int) for block in blocks)
     if len(positions) == 1:
         return Plan("quadratic", none, everything, positions, "The loss is quadratic: one Newton step solves it.")
     sentence = f"The loss is quadratic in each of {len(positions)} blocks: exact block steps, then joint Newton steps."
-    return Plan("block quadratic", none, everything, positions, sentence)
+    return Plan("block quadratic", none, everything, positions, sentence, certificate.degree)

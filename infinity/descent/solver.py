@@ -105,6 +105,8 @@ class InfiniteDescent(optx.AbstractLeastSquaresSolver):
     - `strict`: refuse a problem in which nothing is closed.
     - `verify`: check the certificate by differences at random points as part of the solve; a contradiction ends it as a failure.
     - `max_iterations`: bound on the trust-region iterations inside one outer step.
+    - `exact_lines`: go along each second-order step of a polynomial of low degree exactly as far as lowers the loss most, which halves their number;
+        `"everywhere"`: along those of the trust region on residuals as well, which saves few iterations and costs more time than it saves.
 
     A function that returns a scalar of shape `()` is taken as a loss to minimise, any other output as residuals; a single residual must have shape `(1,)`.
 
@@ -128,9 +130,14 @@ class InfiniteDescent(optx.AbstractLeastSquaresSolver):
     strict: bool = False
     verify: bool = True
     max_iterations: int = 500
+    exact_lines: bool | str = True
 
     def init(self, fn, y, args, options, f_struct, aux_struct, tags) -> DescentState:
         """Certify the function and choose the plan."""
+        if self.exact_lines not in (True, False, "everywhere"):
+            raise ValueError(
+                f"InfiniteDescent got exact_lines={self.exact_lines!r}; expected True, False or 'everywhere'."
+            )
         is_loss = _is_loss(f_struct)
         for leaf in jax.tree.leaves((y, f_struct)):
             if jnp.issubdtype(leaf.dtype, jnp.complexfloating):
@@ -164,7 +171,12 @@ class InfiniteDescent(optx.AbstractLeastSquaresSolver):
         """One outer step: the direct solve by the plan."""
         theta, unravel = ravel_pytree(y)
         evaluate = lambda theta: ravel_pytree(fn(unravel(theta), args)[0])[0].astype(theta.dtype)
-        settings: dict[str, Any] = {"rtol": self.rtol, "atol": self.atol, "max_iterations": self.max_iterations}
+        settings: dict[str, Any] = {
+            "rtol": self.rtol,
+            "atol": self.atol,
+            "max_iterations": self.max_iterations,
+            "exact_lines": self.exact_lines,
+        }
         if _is_loss(jax.eval_shape(lambda: fn(y, args)[0])):
             outer = step_loss(lambda theta: evaluate(theta)[0], theta, state.plan, **settings)
         else:

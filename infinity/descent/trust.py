@@ -6,6 +6,8 @@ The scaling is Moré's running maximum (Lecture Notes in Math. 630, 1978); the d
 Near a solution with a small residual Gauss-Newton converges quadratically, so up to six undamped steps finish the work.
 """
 
+from collections.abc import Callable
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -42,7 +44,7 @@ class Outcome(eqx.Module):
 
     **Fields:** `flatness` is `max_j |J_j . r| / (|J_j| |r|)`, the cosine between the residual and the nearest column, with `|r|` not below `sqrt(eps)` of
     its first value. `converged` says that `flatness`, or `|J p| / |r|` (the relative offset of Bates and Watts) or `|D p| / |D z|` for the Gauss-Newton
-    step `p` is below tolerance; `near`, that one is below its root, so that a second-order finish is all that is missing.
+    step `p` is below tolerance; `near`, that one is below its root, so that a second-order finish is all that is missing. `mu` is the damping it ended with.
     """
 
     point: Reduced
@@ -50,6 +52,7 @@ class Outcome(eqx.Module):
     converged: Bool[Array, ""]
     near: Bool[Array, ""]
     ledger: Ledger
+    mu: Float[Array, ""]
 
 
 def _linearise(projection: Projection, point: Reduced, D: Float[Array, " q"], shortest: Float[Array, ""]) -> Model:
@@ -72,11 +75,16 @@ def levenberg_marquardt(
     atol: float,
     max_iterations: int,
     damping: float | Float[Array, ""],
+    length: Callable[[Reduced, Array], Array] | None = None,
+    line_cost: int = 0,
+    finish: bool = True,
 ) -> Outcome:
     """Minimise the reduced problem from `start`.
 
     **Arguments:** the `projection`; `start`, already reduced; the `ledger` to add to; tolerances on the relative change of the loss and of
-    the scaled parameters; the largest number of iterations; the first damping `mu`, relative to the unit columns of `J D^-1`.
+    the scaled parameters; the largest number of iterations; the first damping `mu`, relative to the unit columns of `J D^-1`;
+    `length`, how far to go along a step from a point (one where there is none), and the residuals that one such length costs;
+    `finish`, whether undamped steps follow.
 
     **Returns:** an `Outcome` whose point has the lowest loss seen.
     """
@@ -101,6 +109,8 @@ def levenberg_marquardt(
 
     def body(state: Trust) -> Trust:
         p, promised = state.model.damped.step(state.mu)
+        if length is not None:
+            p = length(state.point, p) * p
         trial = projection.reduce(state.point.z + p)
         drop = state.point.loss - trial.loss
         gain = drop / jnp.where(promised > 0, promised, 1.0)
@@ -117,11 +127,19 @@ def levenberg_marquardt(
         flat = (promised <= rtol * state.point.loss) & (jnp.abs(drop) <= rtol * state.point.loss)
         done = short | (flat & accept) | (point.loss <= floor) | (model.flatness <= eps) | (mu > 1e30)
         ledger = state.ledger.add(
-            residuals=2, jacobians=1 + accept, factorisations=2 + accept, iterations=1, rejected=~accept
+            residuals=2 + line_cost,
+            jacobians=1 + accept,
+            factorisations=2 + accept,
+            iterations=1,
+            rejected=~accept,
+            lines=int(length is not None),
         ).record(point.loss)
         return Trust(point, model, mu.astype(dtype), growth.astype(dtype), done, state.count + 1, ledger)
 
     state = jax.lax.while_loop(lambda s: ~s.done & (s.count < max_iterations), body, state)
+    if not finish:
+        flat = lambda tolerance: (state.point.loss <= floor) | (state.model.flatness <= tolerance)
+        return Outcome(state.point, state.model.flatness, flat(rtol), flat(rtol**0.5), state.ledger, state.mu)
     return _finish(projection, state, rtol=rtol, floor=floor, shortest=shortest, scaled=scaled)
 
 
@@ -159,4 +177,4 @@ def _finish(projection: Projection, state: Trust, *, rtol, floor, shortest, scal
         jnp.isfinite(point.loss)
         & ((offset <= tolerance) | (step <= tolerance) | (point.loss <= floor) | (model.flatness <= tolerance))
     )
-    return Outcome(point, model.flatness, within(rtol), within(rtol**0.5), ledger)
+    return Outcome(point, model.flatness, within(rtol), within(rtol**0.5), ledger, state.mu)

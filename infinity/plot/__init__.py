@@ -4,5 +4,6 @@ from .factors import factors, partial_dependence
 from .figure import new_axes
 from .parity import parity
 from .sobol import sobol
+from .towers import towers
 
-__all__ = ["factors", "new_axes", "parity", "partial_dependence", "sobol"]
+__all__ = ["factors", "new_axes", "parity", "partial_dependence", "sobol", "towers"]
