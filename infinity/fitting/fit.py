@@ -78,8 +78,9 @@ def fit(
     - `modes`, `elements`, `degree`: of the `KHRONOS` that is made.
     - `link`: `"identity"`; `"log"`, the logarithm of a positive target or of its distance from its one bound; `"logit"` between two bounds. Selected if nothing
       is given, identity with a fixed size.
-    - `local`: whether to add a local stage, an additive law and a Gaussian process on the nearest measurements, where that makes the error on the validation
-      rows smaller; with nothing given it is tried for tables of up to 20,000 rows that the separable model does not explain to 0.2 %.
+    - `local`: whether to add a local stage, an additive law and a Gaussian process on the nearest measurements, and up to 2,000 rows one on all of them, where
+      that makes the error on the validation rows smaller; with nothing given it is tried for tables of up to 20,000 rows that the separable model does not
+      explain to 0.2 %.
     - `outside`: what the model does outside the box of the data: `"error"`, `"warn"`, `"clamp"`, `"linear"` or `"nan"`.
     - `holdout`: share of the rows kept for judging the fit and calibrating intervals; 0 keeps none.
     - `tolerance`: relative change at which the iteration ends; by default 1e-2 of the loss for the streamed fit, whose steps are Newton-like, and 1e-8 else.

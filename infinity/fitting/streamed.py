@@ -152,6 +152,8 @@ def solve_streamed(
     options = {"link": selected.link, "members": len(fits), "copies": table.copies}
     if selected.local is not None:
         options["local"] = [float(balance) for balance in selected.local.balance]
+        if selected.local.dense is not None:
+            options["dense"] = [float(balance) for balance in selected.local.dense_balance]
         options["twins"] = selected.local.twins is not None
     if levels is not None:
         deviations = np.sqrt(np.asarray(levels.spread)) * scaled.scale
