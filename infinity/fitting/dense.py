@@ -91,7 +91,8 @@ class DenseProcess(eqx.Module):
         K = np.concatenate([np.asarray(_between(self, rows), float) for rows in jnp.array_split(self.points, 4)])
         K[np.diag_indices(len(K))] += float(self.noise) / np.asarray(self.weights, float)
         factor = scipy.linalg.cholesky(K, lower=True, overwrite_a=True, check_finite=False)
-        scaled = np.asarray(self.values, float) / np.asarray(self.scale, float)
+        scale = np.asarray(self.scale, float)  # zero for a target that is certain
+        scaled = np.asarray(self.values, float) / np.where(scale > 0, scale, 1.0)
         return factor, scipy.linalg.cho_solve((factor, True), scaled, check_finite=False)
 
 

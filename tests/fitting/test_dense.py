@@ -1,10 +1,11 @@
 """The Gaussian process on all measurements and the balance between two predictions."""
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from infinity.fitting.balance import best_balance, mixed
+from infinity.fitting.balance import best_balance, equal
 from infinity.fitting.dense import DenseProcess, _likelihood, fit_dense
 from infinity.fitting.local import fit_local
 from infinity.fitting.neighbours import fit_process
@@ -102,9 +103,9 @@ def test_the_balance_weighs_what_is_right():
     rng = np.random.default_rng(2)
     z, ones = rng.normal(size=(400, 1)), np.ones((400, 1))
     good, bad = z + 0.1 * rng.normal(size=z.shape), z + 2 * rng.normal(size=z.shape)
-    assert best_balance(z, np.ones(400), (bad, ones), (good, ones))[0] > 50
-    assert best_balance(z, np.ones(400), (good, ones), (bad, ones))[0] < 0.02
-    value, std = mixed(np.ones(1), (good, ones), (bad, 1e9 * ones))
+    assert best_balance(z, np.ones(400), (bad, ones), (good, ones)).weight[0] > 5
+    assert best_balance(z, np.ones(400), (good, ones), (bad, ones)).weight[0] < 0.2
+    value, std = equal(1).mixed((good, ones), (bad, 1e9 * ones))
     np.testing.assert_allclose(value, good, atol=1e-12)
     np.testing.assert_allclose(std, ones)
 
@@ -120,3 +121,36 @@ def test_it_pays_where_no_additive_law_holds():
     near = stage.process.many(points)[0] + evaluate(stage.law, points)
     # The noise alone is 0.02.
     assert error(stage.many(x[300:])[0]) < 0.9 * error(near)
+
+
+def test_what_both_share_counts_for_neither():
+    rng = np.random.default_rng(4)
+    noise, quirk = rng.normal(size=(2, 2000, 1))
+    # The first knows nothing of the quirk, the second knows it: all that is left to it is noise.
+    z = quirk + noise
+    one, other = (0 * z, np.full(z.shape, np.sqrt(2.0))), (quirk, np.full(z.shape, 1.001))
+    value, _ = best_balance(z, np.ones(2000), one, other).mixed(one, other)
+    assert np.sqrt(np.mean((value - quirk) ** 2)) < 0.07
+    # By the inverse of whole variances it would get two thirds.
+    plain = equal(1).mixed(one, other)[0]
+    np.testing.assert_allclose(plain, quirk * 2 / (2 + 1.001**2), rtol=1e-10)
+
+
+def test_a_balance_found_at_measured_values_does_not_hold_at_others():
+    rng = np.random.default_rng(5)
+    level = rng.integers(30, size=500) / 29
+    x = np.stack([level, rng.uniform(size=500)], axis=1)
+    z = rng.normal(size=30)[np.round(29 * level).astype(int)][:, None] + x[:, 1:] + 0.1 * rng.normal(size=(500, 1))
+    stage = fit_local(x[:400], z[:400], np.ones(400), [(0.0, 1.0)] * 2, [5, 5], [3, 3], 0)
+    assert stage.repeating == (0,)
+    known, std = x[400:, 1:] + z.mean() - 0.5, np.full((100, 1), z.std())
+    stage = stage.balanced(x[400:], z[400:], np.ones(100), known, std)
+    assert float(stage.balance.weight[0]) != 1
+    new = np.array([[10.5 / 29, 0.3], [10 / 29, 0.3]])
+    value, std = np.zeros((2, 1)), np.ones((2, 1))
+    own = stage.many(new)
+    one = eqx.tree_at(lambda stage: stage.balance.weight, stage, jnp.ones(1))
+    for at, expected in ((0, one.balance), (1, stage.balance)):
+        row = slice(at, at + 1)
+        mixed = expected.mixed((value[row], std[row]), (own[0][row], own[1][row]))
+        np.testing.assert_allclose(stage.mixed(new, value, std)[0][row], mixed[0])
