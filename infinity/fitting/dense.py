@@ -144,11 +144,11 @@ def _unpacked(p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.nda
     """Lengths, smoothness, variance and noise; some noise stays, so that close measurements do no harm."""
     D = len(p) // 2 - 1
     variance, noise = np.exp(p[-2]), np.exp(p[-1])
-    return np.exp(p[:D]), p[D:-2], np.asarray(variance), np.asarray(noise + _least() * variance)
+    return np.exp(p[:D]), p[D:-2], np.asarray(variance), np.asarray(noise + _least() * (1 + variance))
 
 
 def _least() -> float:
-    """The least noise, in units of the variance: the covariances are rounded to the precision that JAX works in."""
+    """The least noise, in units of the whole variance: the covariances are rounded to the precision that JAX works in."""
     return float(np.sqrt(jnp.finfo(jnp.result_type(float)).eps))
 
 
