@@ -7,7 +7,9 @@ matrix `F` of all parameters.
 """
 
 import dataclasses
+import itertools
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import equinox as eqx
@@ -19,6 +21,7 @@ from ..descent.exponential import (
     Factors,
     Samples,
     SignalFit,
+    Start,
     criterion,
     floor,
     lattice_starts,
@@ -34,6 +37,9 @@ from .whiteness import whiteness
 # Sizes (modes, terms) that are tried where none is given, for more than one input.
 _SIZES = ((1, 1), (1, 2), (2, 1), (1, 3), (2, 2), (3, 1), (2, 3), (3, 2), (3, 3))
 _PATIENCE = 3
+# Cells of the splines that scattered samples are first described by, and starts that are tried in all.
+_CELLS = (8, 12, 20)
+_MOST_STARTS = 16
 # Points a dimension of the grid on which a smooth surrogate of scattered samples is read.
 _GRID = {2: 32, 3: 20}
 _CERTIFIED_ROWS = 64
@@ -141,9 +147,8 @@ def _several_dimensions(x: np.ndarray, y: np.ndarray, w: np.ndarray, model: AION
         unknowns = 4 * r * P * x.shape[1]
         if model is None and unknowns > len(y) // 2:
             break
-        starts, variance = _starts(points, y, s, grid, r, P, seed)
         polished = []
-        for start in starts:
+        for start, variance in itertools.islice(_starts(points, y, s, grid, r, P, seed), _MOST_STARTS):
             out = polish(jnp.asarray(points), jnp.asarray(y), jnp.asarray(s), Factors(*(jnp.asarray(v) for v in start)))
             counts["starts"] += 1
             for name in ("iterations", "residuals", "jacobians"):
@@ -183,31 +188,41 @@ def _as_grid(points: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, list[float]
     return None if np.isnan(Y).any() else (Y, steps)
 
 
-def _starts(points, y, s, grid, r: int, P: int, seed: int) -> tuple[list, float]:
-    """Starts, and half a sum of squares a degree of freedom that a good fit reaches."""
+def _starts(points, y, s, grid, r: int, P: int, seed: int) -> Iterator[tuple[Start, float]]:
+    """Starts, the most promising first, each with half a sum of squares a degree of freedom that a good fit reaches."""
     if grid is not None:
         Y, steps = grid
-        exact = lattice_starts(Y, r, P, steps=steps, exact=True, seed=seed).starts
-        noisy = lattice_starts(Y, r, P, steps=steps, exact=False, seed=seed)
-        return [*exact, *noisy.starts], noisy.variance
-    Y, steps = _surrogate(points, y, s, r, seed)
-    # What a smooth surrogate leaves says nothing about the samples: only an exact fit ends the search early.
-    return lattice_starts(Y, r, P, steps=steps, exact=False, count=6, seed=seed).starts, 0.0
+        for exact in (True, False):
+            found = lattice_starts(Y, r, P, steps=steps, exact=exact, seed=seed)
+            yield from ((start, found.variance) for start in found.starts)
+        return
+    for Y, steps in _surrogates(points, y, s, r, seed):
+        # What a smooth surrogate leaves says nothing about the samples: only an exact fit ends the search early.
+        yield from ((start, 0.0) for start in lattice_starts(Y, r, P, steps=steps, exact=False, seed=seed).starts)
 
 
-def _surrogate(points, y, s, r: int, seed: int) -> tuple[np.ndarray, list[float]]:
-    """Scattered samples read on a grid, through a separable spline model of as many modes."""
+def _surrogates(points, y, s, r: int, seed: int) -> list[tuple[np.ndarray, list[float]]]:
+    """Scattered samples read on a grid through separable spline models, the one of the lowest error on held-out rows first."""
     from .fit import fit
 
     D = points.shape[1]
     n = _GRID.get(D, 12)
-    cells = int(np.clip(len(y) / (3 * r * D) - 5, 4, n))
-    smooth = fit(
-        points, y, weights=s**2, modes=r, elements=cells, degree=5, holdout=0, seed=seed, outside="linear"
-    ).model
     axes = [np.linspace(-0.5, 0.5, n)] * D
     mesh = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, D)
-    return np.asarray(smooth.predict(mesh)).reshape([n] * D), [1 / (n - 1)] * D
+    found = []
+    for cells in _CELLS:
+        for modes in (r, r + 1):
+            if modes * D * (cells + 5) > 0.6 * len(y):
+                continue
+            smooth = fit(
+                points, y, weights=s**2, modes=modes, elements=cells, degree=5, seed=seed, outside="linear"
+            )
+            error = (smooth.metrics["heldout"] or smooth.metrics["train"])["nrmse"]
+            found.append((error, np.asarray(smooth.model.predict(mesh)).reshape([n] * D)))
+    if not found:
+        raise ValueError(f"{len(y)} scattered rows are too few for an AION of {r} modes in {D} inputs; measure more, or on a grid")
+    found.sort(key=lambda pair: pair[0])
+    return [(Y, [1 / (n - 1)] * D) for error, Y in found if error <= 3 * found[0][0] or error < 0.1]
 
 
 def _assembled(parts: list[_Part], table: Table, origin: np.ndarray) -> AION:

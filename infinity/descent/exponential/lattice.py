@@ -113,6 +113,11 @@ def assignments(energies: np.ndarray, rank: int, count: int, seed: int) -> list[
         return float(np.sum(energies[same]))
 
     found: dict[tuple, tuple[float, list[np.ndarray]]] = {}
+
+    def note(labels, value):
+        named = _named(labels, rank)
+        found.setdefault(tuple(np.concatenate(named)), (value, named))
+
     for _ in range(RESTARTS):
         labels = [generator.permutation(np.arange(K) % rank) for K in shape]
         best, improved = held(labels), True
@@ -124,20 +129,23 @@ def assignments(energies: np.ndarray, rank: int, count: int, seed: int) -> list[
                         continue
                     labels[d][[i, k]] = labels[d][[k, i]]
                     value = held(labels)
+                    note(labels, value)
                     if value > best * (1 + 1e-12):
                         best, improved = value, True
                     else:
                         labels[d][[i, k]] = labels[d][[k, i]]
-        # The names of the terms are free: those of the first dimension come in order.
-        _, place, inverse = np.unique(labels[0], return_index=True, return_inverse=True)
-        rename = np.empty(rank, int)
-        present = labels[0][np.sort(place)]
-        rename[present] = np.arange(len(present))
-        rename[np.setdiff1d(np.arange(rank), present)] = np.arange(len(present), rank)
-        named = [rename[label] for label in labels]
-        found[tuple(np.concatenate(named))] = (best, named)
+        note(labels, best)
     ordered = sorted(found.values(), key=lambda pair: -pair[0])
     return [labels for _, labels in ordered[:count]]
+
+
+def _named(labels: list[np.ndarray], rank: int) -> list[np.ndarray]:
+    """The same assignment with the terms numbered as they come in the first dimension."""
+    present = labels[0][np.sort(np.unique(labels[0], return_index=True)[1])]
+    rename = np.empty(rank, int)
+    rename[present] = np.arange(len(present))
+    rename[np.setdiff1d(np.arange(rank), present)] = np.arange(len(present), rank)
+    return [rename[label] for label in labels]
 
 
 def rank_one(core: Float[np.ndarray, "*K"], sweeps: int = 20) -> list[np.ndarray]:
