@@ -86,7 +86,7 @@ def solve_aion(table: Table, model: AION | None, seed: int) -> Solution:
     check_samples(table, *((1, 1) if model is None else (model.modes, model.terms)))
     rows = np.sort(np.concatenate([table.train, table.heldout]))
     parts = [_solve_output(table, rows, o, model, seed) for o in range(O)]
-    warn_of_aliases([(table.names[d], *edge) for part in parts for d, *edge in part.edges], stacklevel=3)
+    warn_of_aliases([(table.names[d], omega, limit) for part in parts for d, omega, limit in part.edges], stacklevel=3)
     fitted = _assembled(parts, table, parts[0].origin)
     judged = fitted if not len(table.heldout) else _judged(table, parts, model, seed)
     return _solution(table, rows, fitted, judged, parts)
@@ -277,7 +277,8 @@ def _judged(table: Table, parts: list[_Part], model: AION | None, seed: int) -> 
         pairs = np.stack([A * np.cos(phase), -A * np.sin(phase)], axis=-1)
         start = Factors(*(jnp.asarray(v) for v in (pairs, alpha * span[:, None], omega * span[:, None])))
         out = polish(jnp.asarray((x - part.origin) / span), jnp.asarray(y), jnp.asarray(s), start)
-        parameters = _in_units(*(np.asarray(v) for v in out.factors), span)
+        pairs, alpha, omega = (np.asarray(v) for v in out.factors)
+        parameters = _in_units(pairs, alpha, omega, span)
         again.append(dataclasses.replace(part, parameters=parameters))
     return _assembled(again, table, parts[0].origin)
 
@@ -298,7 +299,10 @@ def _solution(table: Table, rows: np.ndarray, fitted: AION, judged: AION, parts:
         scale = np.sqrt(np.tile(np.repeat(variance, fitted.amplitude[0].size), 4))
         covariance = np.asarray(covariance) * scale[:, None] * scale
     order = np.argsort(table.x[rows, 0], kind="stable")
-    white = [whiteness(r[order, o], int(free[o])) for o in range(r.shape[1])] if table.x.shape[1] == 1 else []
+    white = []
+    if table.x.shape[1] == 1:
+        slopes = [_slopes(part, table.x[rows, 0][order], table.weights[rows][order]) for part in parts]
+        white = [whiteness(r[order, o].astype(float), slopes[o]) for o in range(r.shape[1])]
     scores, judged_covariance = None, None
     if len(table.heldout):
         judged_params = eqx.partition(judged, eqx.is_inexact_array)[0]
@@ -356,6 +360,21 @@ def _solution(table: Table, rows: np.ndarray, fitted: AION, judged: AION, parts:
             "covariance": "computed" if covariance is not None else "too large",
         },
     )
+
+
+def _slopes(part: _Part, time: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """What the slopes of a signal by its parameters span at the samples, `(N, 4 K)`, in units of time that keep them of one size."""
+    amplitude, alpha, omega, _ = (v.ravel()[:, None] for v in part.parameters)
+    t = time - part.origin[0]
+    there = (amplitude != 0).ravel()
+    # Only the span counts: each atom is brought to at most one.
+    growth = alpha * t - np.max(alpha * t, axis=1, keepdims=True)
+    envelope = np.sqrt(weights) * np.exp(growth)
+    angle, share = omega * t, t / np.max(np.abs(t))
+    cosine, sine = envelope * np.cos(angle), envelope * np.sin(angle)
+    # Where there is no frequency, it is no parameter.
+    moving = np.where(omega > 0, sine * share, 0.0)
+    return np.concatenate([v[there] for v in (cosine, sine, cosine * share, moving)]).T
 
 
 def _free(part: _Part) -> int:

@@ -242,6 +242,9 @@ def test_noise_alone_is_said_to_be_noise():
 def test_what_is_left_is_tested_for_whiteness():
     white = [whiteness(rng(seed).standard_normal(200))["p_value"] for seed in range(200)]
     assert 0.01 < np.mean(np.array(white) < 0.05) < 0.11
+    Q, _ = np.linalg.qr(np.stack([g * f(8 * T) for f in (np.cos, np.sin) for g in (1, T)], 1))
+    left_over = [(e := rng(seed).standard_normal(N)) - Q @ (Q.T @ e) for seed in range(100)]
+    assert np.mean([whiteness(e, Q)["p_value"] < 0.05 for e in left_over]) < 0.13
     left = inf.fit(T, Y + 0.3 * np.cos(25 * T), model=aion())
     assert left.options["whiteness"][0]["p_value"] < 1e-3
 

@@ -9,6 +9,7 @@ rounding.
 
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Complex, Float
 
@@ -56,7 +57,7 @@ def leading_subspace(y: Float[Array, " N"], order: int, sweeps: int = 3) -> Floa
     H = hankel(y, hankel_rows(y.shape[-1]))
     # Start with columns of H itself, spread over the record.
     places = np.linspace(0, H.shape[1] - 1, order).round().astype(int)
-    Q = orthonormal(H[:, places].T).basis
+    Q = orthonormal(jnp.asarray(H[:, places].T)).basis
     for _ in range(sweeps):
         Q = orthonormal((Q @ H) @ H.T).basis
     return Q.T

@@ -106,7 +106,7 @@ def refine(
     eps = float(jnp.finfo(dtype).eps)
     tolerance = eps**0.5 * 1e-3 if tolerance is None else tolerance
     present = jnp.ones(P, bool) if present is None else present
-    relative = eps if relative is None else relative
+    enough = eps if relative is None else relative
     moving = jnp.ones(2 * P, bool) if moving is None else moving
     moving = moving & jnp.concatenate([present, present])
     most = min(RANGE, _OF_THE_LARGEST * float(np.log(jnp.finfo(dtype).max)))
@@ -131,7 +131,7 @@ def refine(
         mu = jnp.where(accept, mu * shrink, mu * growth)
         growth = jnp.where(accept, 2.0, 2 * growth)
         small = jnp.max(jnp.abs(p)) <= tolerance * jnp.maximum(jnp.max(jnp.abs(point.z)), 1.0)
-        flat = (promised <= relative * point.loss) | (point.loss <= floor)
+        flat = (promised <= enough * point.loss) | (point.loss <= floor)
         return point, scale, mu.astype(dtype), growth.astype(dtype), count + 1, small | flat | (mu > 1e20)
 
     start = at(within(alpha, omega))

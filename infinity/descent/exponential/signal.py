@@ -110,7 +110,8 @@ class _Search:
         self.atlas = dictionary(np.asarray(self.arrays[0]), samples.step, frequency_limit)
         self.counts = {"svds": 0, "eigenvalues": 0, "scans": 0, "starts": 0, "iterations": 0}
         self.space: Subspace | None = None
-        if samples.step is not None and len(samples.t) <= LONGEST_PENCIL:
+        self.long = len(samples.t) > LONGEST_PENCIL
+        if samples.step is not None and not self.long:
             self.space = subspace(np.asarray(samples.y, float))
             self.counts["svds"] += 1
 
@@ -167,7 +168,7 @@ class _Search:
 
     def refined(self, starts: list[tuple[np.ndarray, np.ndarray, str]]) -> list[Attempt]:
         """Refine starts in one batch; the best first, equal ones once."""
-        size = BEAM * BRANCHES
+        size = len(starts) if self.long else BEAM * BRANCHES
         attempts: list[Attempt] = []
         for first in range(0, len(starts), size):
             part = starts[first : first + size]
@@ -259,6 +260,9 @@ def solve_signal(
     for order in range(1, slots + 1):
         if 2 * order > len(samples.t):
             break
+        if search.long:
+            # Running takes longer than compiling: no room for atoms that are not there.
+            search.slots = min(slots, 2 ** (order - 1).bit_length())
         starts = search.pencil_starts(order)
         pursuit = search.pursuit_starts(beam)
         attempts = search.refined(starts + pursuit)
