@@ -100,7 +100,10 @@ def main() -> None:
             rows.append(f"| {P} | {decibels} | " + " | ".join(cells) + " |")
             print(rows[-1], flush=True)
     lines = ["# Error over the Cramer-Rao bound, and outliers", "", header(options.seed, ("scipy",)), ""]
-    lines += [f"{options.count} problems each; in brackets the share of outliers, which the ratio leaves out. Above the threshold region a ratio below one is chance.", ""]
+    lines += [
+        f"{options.count} problems each; in brackets the share of outliers, which the ratio leaves out. Above the threshold region a ratio below one is chance.",
+        "",
+    ]
     lines += ["| P | dB | " + " | ".join(METHODS) + " |", "| --- | --- |" + " --- |" * len(METHODS)]
     (options.out / "aion-noise.md").write_text("\n".join([*lines, *rows, ""]))
 

@@ -26,8 +26,26 @@ from infinity.descent.exponential import Factors, polish, samples_of, solve_sign
 from infinity.descent.exponential.product import values
 
 # (D, r, P), and points of the grid a dimension.
-GRIDDED = {(2, 1, 2): 32, (2, 2, 1): 32, (2, 2, 2): 32, (2, 3, 1): 32, (2, 3, 2): 32, (3, 1, 2): 16, (3, 2, 1): 16, (3, 2, 2): 16, (3, 3, 2): 20}
-SCATTERED = {(2, 1, 2): 1200, (2, 2, 1): 1200, (2, 2, 2): 1200, (2, 3, 2): 1200, (3, 1, 1): 2000, (3, 2, 1): 2000, (3, 2, 2): 2000}
+GRIDDED = {
+    (2, 1, 2): 32,
+    (2, 2, 1): 32,
+    (2, 2, 2): 32,
+    (2, 3, 1): 32,
+    (2, 3, 2): 32,
+    (3, 1, 2): 16,
+    (3, 2, 1): 16,
+    (3, 2, 2): 16,
+    (3, 3, 2): 20,
+}
+SCATTERED = {
+    (2, 1, 2): 1200,
+    (2, 2, 1): 1200,
+    (2, 2, 2): 1200,
+    (2, 3, 2): 1200,
+    (3, 1, 1): 2000,
+    (3, 2, 1): 2000,
+    (3, 2, 2): 2000,
+}
 Row = tuple[str, str, str, str]
 
 
@@ -59,7 +77,9 @@ def one_step(count: int, seed: int) -> list[Row]:
         model, counts = _model(t, y, 1)
         errors.append(parameter_error(model, drawn))
         inner.append(counts["iterations"])
-    rows = [_row("one outer step, P = 1, start ignored", errors, 1e-10, f"median {np.median(inner):.0f} inner iterations")]
+    rows = [
+        _row("one outer step, P = 1, start ignored", errors, 1e-10, f"median {np.median(inner):.0f} inner iterations")
+    ]
     times = jnp.asarray(t)
 
     def residuals(p, y):
@@ -118,7 +138,9 @@ def orders(count: int, seed: int) -> list[Row]:
             found.append(len(solve_signal(samples_of(t, with_noise(generator, y, 20)[0])).alpha))
         right = np.mean(np.array(found) == terms)
         few, many = np.mean(np.array(found) < terms), np.mean(np.array(found) > terms)
-        rows.append((f"order at 20 dB, P = {terms}", str(count), f"{right:.1%}", f"too few {few:.1%}, too many {many:.1%}"))
+        rows.append(
+            (f"order at 20 dB, P = {terms}", str(count), f"{right:.1%}", f"too few {few:.1%}, too many {many:.1%}")
+        )
     return rows
 
 
@@ -157,7 +179,9 @@ def _products(case: tuple[int, int, int], n: int, count: int, seed: int, decibel
     if decibels is None:
         return _row(f"exact grid {n}^{D}, (D, r, P) = {case}", judged, 1e-9, f"{np.median(seconds):.1f} s a fit")
     what = f"grid {n}^{D} at {decibels:g} dB, (D, r, P) = {case}: loss within 1e-6 of the fit from the truth"
-    return _row(what, judged, 1e-6, f"{np.median(seconds):.1f} s a fit, lower loss in {np.mean(np.array(judged) < -1e-6):.0%}")
+    return _row(
+        what, judged, 1e-6, f"{np.median(seconds):.1f} s a fit, lower loss in {np.mean(np.array(judged) < -1e-6):.0%}"
+    )
 
 
 def scattered(count: int, seed: int) -> list[Row]:
@@ -174,7 +198,14 @@ def scattered(count: int, seed: int) -> list[Row]:
             found = inf.fit(x, y, model=inf.AION(dimensions=D, modes=r, terms=P, key=jax.random.key(0)), holdout=0)
             seconds.append(time.perf_counter() - start)
             judged.append(np.sqrt(np.sum((np.asarray(found.predict(x)) - y) ** 2) / np.sum(y**2)))
-        rows.append(_row(f"exact, {samples} scattered points, (D, r, P) = {(D, r, P)}", judged, 1e-9, f"{np.median(seconds):.1f} s a fit"))
+        rows.append(
+            _row(
+                f"exact, {samples} scattered points, (D, r, P) = {(D, r, P)}",
+                judged,
+                1e-9,
+                f"{np.median(seconds):.1f} s a fit",
+            )
+        )
     return rows
 
 

@@ -88,7 +88,14 @@ def main() -> None:
         ax.axvline(t[-ahead], color="0.8")
         ax.set(title=f"{name}: forecast of the last tenth", xlabel="year")
         ax.legend(loc="upper left", fontsize=8)
-    lines = ["# Forecasts of two series", "", header(0, ("statsmodels",)), "", "| series | model | RMSE of the last tenth | seconds |", "| --- | --- | --- | --- |"]
+    lines = [
+        "# Forecasts of two series",
+        "",
+        header(0, ("statsmodels",)),
+        "",
+        "| series | model | RMSE of the last tenth | seconds |",
+        "| --- | --- | --- | --- |",
+    ]
     lines += ["| " + " | ".join(row) + " |" for row in rows]
     (options.out / "aion-series.md").write_text("\n".join([*lines, ""]))
     figure.savefig(options.out / "aion-series.png", dpi=130)

@@ -46,7 +46,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
     options = parser.parse_args()
     lines = ["# Exponential families without start values", "", header(0), ""]
-    lines += ["| NIST problem | certified digits | outer steps | inner iterations | seconds with compilation |", "| --- | --- | --- | --- | --- |"]
+    lines += [
+        "| NIST problem | certified digits | outer steps | inner iterations | seconds with compilation |",
+        "| --- | --- | --- | --- | --- |",
+    ]
     for name in NAMES:
         problem = read(options.folder, name)
         problem = by_frequency(problem) if name == "ENSO" else problem
@@ -60,7 +63,13 @@ def main() -> None:
         )
         seconds = time.perf_counter() - start
         digits, _ = judged(np.asarray(solution.value), problem)
-        row = (name, f"{digits:.1f}", int(solution.stats["num_steps"]), int(solution.stats["iterations"]), f"{seconds:.1f}")
+        row = (
+            name,
+            f"{digits:.1f}",
+            int(solution.stats["num_steps"]),
+            int(solution.stats["iterations"]),
+            f"{seconds:.1f}",
+        )
         lines.append("| " + " | ".join(map(str, row)) + " |")
         print(lines[-1], flush=True)
     generator = np.random.default_rng(0)
@@ -75,7 +84,11 @@ def main() -> None:
         processors.append(time.process_time() - processor)
     rate, cpu = BATCH / np.median(walls), BATCH / np.median(processors)
     iterations = np.median(np.asarray(found.iterations))
-    lines += ["", f"Batch of {BATCH}: {rate:,.0f} fits a second by the wall clock, {cpu:,.0f} by the processor's; median of 7; {iterations:.0f} iterations a fit.", ""]
+    lines += [
+        "",
+        f"Batch of {BATCH}: {rate:,.0f} fits a second by the wall clock, {cpu:,.0f} by the processor's; median of 7; {iterations:.0f} iterations a fit.",
+        "",
+    ]
     print(lines[-2])
     (options.out / "aion-unstarted.md").write_text("\n".join(lines))
 

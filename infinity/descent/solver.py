@@ -218,7 +218,9 @@ class InfiniteDescent(optx.AbstractLeastSquaresSolver):
         best = jnp.argmin(jnp.where(jnp.isfinite(steps.loss), steps.loss, jnp.inf))
         counts = {name: jnp.sum(value) for name, value in steps.ledger.counts().items()}
         chosen = jax.tree.map(lambda leaf: leaf[best], steps)
-        ledger = eqx.tree_at(lambda l: (l.history, l.recorded), spent.add(**counts), (chosen.ledger.history, chosen.ledger.recorded))
+        ledger = eqx.tree_at(
+            lambda l: (l.history, l.recorded), spent.add(**counts), (chosen.ledger.history, chosen.ledger.recorded)
+        )
         first = evaluate(theta)
         return chosen._replace(ledger=ledger, start_loss=0.5 * jnp.vdot(first, first))
 

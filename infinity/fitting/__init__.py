@@ -1,7 +1,7 @@
 """From a table to a model: scaling, size, the streamed solve, the result, and what it says about the inputs."""
 
-from .aion import AliasWarning
 from .effects import CategoryEffect, MainEffect, derivative, main_effect
+from .exponential_checks import AliasWarning
 from .fit import fit
 from .fitted import Fitted, OutsideWarning
 from .predictor import Predictor

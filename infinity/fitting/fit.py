@@ -65,8 +65,8 @@ def fit(
     **Arguments:**
 
     - `x`: inputs `(N, D)` or `(N,)`; `y`: targets `(N,)` or `(N, O)`.
-    - `model`: an Equinox module; `"aion"` for a sum of exponential-trigonometric atoms whose number is chosen; or nothing. An `AION` is solved for directly, from no
-      start: of one input the last rows are held out, as a forecast.
+    - `model`: an Equinox module; `"aion"` for a sum of exponential-trigonometric atoms whose number is chosen; or nothing. An `AION` is solved for directly,
+      from no start: of one input the last rows are held out, as a forecast.
     - `solver`: nothing, an Optimistix solver or an Optax transformation. With a solver a separable model is solved by it, without penalties.
     - `names`, `target`: names of the columns.
     - `weights`: `(N,)`, non-negative; a weight of two counts as two measurements, and so do two equal rows.
@@ -141,7 +141,9 @@ def fit(
         if modes is not None or elements is not None or degree is not None:
             raise ValueError("got both a model and its size; leave out modes, elements and degree, or the model")
     if exponential and any(part is not None for part in (local, modes, elements, degree, bounds, levels)):
-        raise ValueError("an AION has no local, modes, elements, degree, bounds or levels here; leave them out, or pass inf.AION(...) of the wanted size")
+        raise ValueError(
+            "an AION has no local, modes, elements, degree, bounds or levels here; leave them out, or pass inf.AION(...) of the wanted size"
+        )
     if local and any(part is not None for part in (model, solver, modes, elements, degree)):
         raise ValueError(
             "local=True goes with a model that is selected; leave out model, solver, modes, elements and degree, or local"
@@ -338,7 +340,9 @@ def _checked_policy(outside: str | None, exponential: bool) -> str:
     if outside not in get_args(Outside):
         raise ValueError(f"outside is {outside!r}; expected one of {', '.join(get_args(Outside))}")
     if outside == "extrapolate" and not exponential:
-        raise ValueError('outside="extrapolate" is for an AION, whose formula holds everywhere; use "linear" or another')
+        raise ValueError(
+            'outside="extrapolate" is for an AION, whose formula holds everywhere; use "linear" or another'
+        )
     return outside
 
 

@@ -44,7 +44,8 @@ class Fitted(eqx.Module):
     - `shift`, `scale`: of the outputs, static, O numbers each.
     - `names`, `targets`: of the columns.
     - `outside`: what happens outside the box: `"error"`; `"warn"`, linear continuation with a warning; `"linear"`, the same without; `"clamp"`, the value at
-      the nearest point of the box; `"nan"`; `"extrapolate"`, the formula of the inner model. Inside a traced program (`jit`, `grad`) no warning can be given, so `"warn"` is `"linear"` there.
+      the nearest point of the box; `"nan"`; `"extrapolate"`, the formula of the inner model. Inside a traced program (`jit`, `grad`)
+      no warning can be given, so `"warn"` is `"linear"` there.
     - `scalar`: one output of shape `()`.
     - `link`: `"identity"`, `"log"` where the model describes the logarithm of the target, or a link that keeps bounds, see `infinity.fitting.links`.
     - `coding`: how a table with categories or gaps becomes the D numbers of a point, or nothing where it holds these numbers. `predict` takes the table, a
@@ -147,7 +148,7 @@ class Fitted(eqx.Module):
         """
         x = self.checked(x)
         if not isinstance(self.inner, AbstractSeparable):
-            return self._one_by_one(x)
+            return self._in_range(x, self._one_by_one(x))
         rows = np.asarray(x)
         u = evaluate(self.inner, self.inside(rows))
         values = LINKS[self.link].inverse(self._shifted(jnp.asarray(u)))
@@ -158,6 +159,19 @@ class Fitted(eqx.Module):
         if len(beyond) and self.outside != "clamp":
             filled = np.resize(beyond, rounded_up(len(beyond)))
             values = values.at[beyond].set(self._one_by_one(x[filled])[: len(beyond)])
+        return values
+
+    def _in_range(self, x: Float[Array, "N D"], values: Float[Array, "N *O"]) -> Float[Array, "N *O"]:
+        """The values, if a formula that goes on outside the box has not left the range of floats."""
+        if self.outside != "extrapolate":
+            return values
+        lost = np.flatnonzero(~np.isfinite(np.asarray(values)).all(axis=tuple(range(1, values.ndim))))
+        if len(lost):
+            point = ", ".join(f"{name} = {v:g}" for name, v in zip(self.names, np.asarray(x)[lost[0]], strict=True))
+            raise ValueError(
+                f"{len(lost)} of {len(values)} values are beyond the range of {values.dtype}, the first in row {lost[0] + 1}: {point}. Ask nearer to the data, "
+                'or fit with outside="linear", "clamp" or "nan"'
+            )
         return values
 
     def inside(self, x: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N D"]:

@@ -114,6 +114,8 @@ class Predictor(eqx.Module):
             V = self.covariance
             batches = (jnp.asarray(rows[at : at + 1024]) for at in range(0, len(rows), 1024))
             variance = np.concatenate([np.asarray(_variance(model._quiet(), x, V)) for x in batches])
+            # Far from the data the slopes, whose squares are summed, leave the range of floats before the value does.
+            variance = np.where(np.isnan(variance), np.inf, variance)
             std = deviation(model.link, u, variance, np.asarray(self.noise, float))
         return mean, u, std
 

@@ -2,8 +2,8 @@ r"""AION: sums over terms of products over dimensions of exponential-trigonometr
 
     f_o(x) = sum_j prod_d psi_ojd(x_d),    psi(t) = sum_p A_p e^{alpha_p (t - t0)} cos(omega_p (t - t0) + phi_p)
 
-The Analytic, Infinitely-Optimisable Network of Batley and Saha (arXiv:2510.05489), here with real atoms. The atoms are closed under differentiation, integration and
-shifts of their parameters, so that the Taylor tower of any loss of theirs resums, and the model can be solved for directly.
+The Analytic, Infinitely-Optimisable Network of Batley and Saha (arXiv:2510.05489), here with real atoms. The atoms are closed under differentiation,
+integration and shifts of their parameters, so that the Taylor tower of any loss of theirs resums, and the model can be solved for directly.
 """
 
 from collections.abc import Sequence
@@ -88,7 +88,8 @@ class AION(eqx.Module):
     ) -> "AION":
         """A model with given parameters.
 
-        **Arguments:** four arrays of the same shape: `(P,)` for one input, `(r, D, P)`, or `(O, r, D, P)`; the `origin`; whether one output comes without an axis.
+        **Arguments:** four arrays of the same shape: `(P,)` for one input, `(r, D, P)`, or `(O, r, D, P)`; the `origin`; whether one output comes without an
+        axis.
 
         **Raises:** `ValueError` where the shapes differ or do not fit.
         """
@@ -202,14 +203,18 @@ class AION(eqx.Module):
         """
         ends = jnp.asarray(box, self.alpha.dtype)
         if ends.shape != (self.dimensions, 2):
-            raise ValueError(f"integral got a box of shape {ends.shape}; expected ({self.dimensions}, 2), one pair (lo, hi) a dimension")
+            raise ValueError(
+                f"integral got a box of shape {ends.shape}; expected ({self.dimensions}, 2), one pair (lo, hi) a dimension"
+            )
         ends = ends - jnp.asarray(self.origin, ends.dtype)[:, None]
         middle, length = jnp.mean(ends, axis=1)[:, None], (ends[:, 1] - ends[:, 0])[:, None]
         z = self.alpha + 1j * self.omega
         u = z * length / 2
         small = jnp.abs(u) < 0.05
         safe = jnp.where(small, 1.0, u)
-        ratio = jnp.where(small, 1 + u**2 / 6 * (1 + u**2 / 20 * (1 + u**2 / 42 * (1 + u**2 / 72))), jnp.sinh(safe) / safe)
+        ratio = jnp.where(
+            small, 1 + u**2 / 6 * (1 + u**2 / 20 * (1 + u**2 / 42 * (1 + u**2 / 72))), jnp.sinh(safe) / safe
+        )
         atoms = jnp.real(self.amplitude * jnp.exp(1j * self.phase + z * middle) * length * ratio)
         value = jnp.sum(jnp.prod(jnp.sum(atoms, axis=3), axis=2), axis=1)
         return value[0] if self.scalar else value
@@ -223,16 +228,19 @@ class AION(eqx.Module):
         shift = (jnp.asarray(new, self.alpha.dtype) - jnp.asarray(self.origin, self.alpha.dtype))[:, None]
         amplitude = self.amplitude * jnp.exp(self.alpha * shift)
         if not np.all(np.isfinite(amplitude)):
-            raise ValueError(f"at the origin {new} an amplitude is beyond the range of {self.alpha.dtype}; choose an origin nearer to {self.origin}")
-        model = AION.of(amplitude, self.alpha, self.omega, self.phase + self.omega * shift, origin=new, scalar=self.scalar)
-        return model
+            raise ValueError(
+                f"at the origin {new} an amplitude is beyond the range of {self.alpha.dtype}; choose an origin nearer to {self.origin}"
+            )
+        return AION.of(
+            amplitude, self.alpha, self.omega, self.phase + self.omega * shift, origin=new, scalar=self.scalar
+        )
 
     def canonical(self) -> "AION":
         """The same function written in one way.
 
-        Amplitudes are positive, `omega >= 0`, phases in (-pi, pi]; where `omega = 0` the phase is 0 or pi. The atoms of a factor rise in `omega`, then `alpha`, those
-        of no amplitude come last with rates of zero. The factors of a term have equal amplitudes (root of the sum of squares); the first atom of each factor but
-        that of dimension 0 has a phase in (-pi/2, pi/2]; the terms fall in amplitude.
+        Amplitudes are positive, `omega >= 0`, phases in (-pi, pi]; where `omega = 0` the phase is 0 or pi. The atoms of a factor rise in `omega`, then `alpha`;
+        those of no amplitude come last with rates of zero. The factors of a term have equal amplitudes (root of the sum of squares); the first atom of each
+        factor but that of dimension 0 has a phase in (-pi/2, pi/2]; the terms fall in amplitude.
         """
         sign = jnp.where(self.omega < 0, -1.0, 1.0).astype(self.omega.dtype)
         omega, phase = sign * self.omega, sign * self.phase

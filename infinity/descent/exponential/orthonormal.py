@@ -2,8 +2,8 @@ r"""Small least squares by Gram-Schmidt, written out so that thousands of proble
 
     v <- v - Q^T (Q v),  twice,        q = v / |v|
 
-Twice is enough (Giraud, Langou and Rozloznik, Comput. Math. Appl. 50, 2005): the basis is orthonormal to rounding whatever the condition of the columns. For the
-few columns of a small model it needs no call of a factorisation per problem, which is what limits a batch.
+Twice is enough (Giraud, Langou and Rozloznik, Comput. Math. Appl. 50, 2005): the basis is orthonormal to rounding whatever the condition of the columns. For
+the few columns of a small model it needs no call of a factorisation per problem, which is what limits a batch.
 """
 
 from typing import NamedTuple

@@ -2,19 +2,22 @@ r"""The poles of a uniformly sampled sum of exponentials, without a start: ESPRI
 
     H_ij = y_{i+j} = U diag(sigma) V^T,        U_down = U_up Psi,        z = eig(Psi),        alpha + i omega = log(z) / dt
 
-The first `M` left singular vectors span the same space as the columns `z_m^i`, which is invariant under a shift by one row (Roy and Kailath, IEEE Trans. ASSP 37,
-1989; Hankel form: Hua and Sarkar, IEEE Trans. ASSP 38, 1990). Exact data of order `M` have `M` singular values above rounding and give their poles to rounding.
+The first `M` left singular vectors span the same space as the columns `z_m^i`, which is invariant under a shift by one row (Roy and Kailath, IEEE Trans. ASSP
+37, 1989; Hankel form: Hua and Sarkar, IEEE Trans. ASSP 38, 1990). Exact data of order `M` have `M` singular values above rounding and give their poles to
+rounding.
 """
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Complex, Float
 
+# The functions of this file take arrays of NumPy or of JAX and answer in kind.
+Numbers = Array | np.ndarray
 
-def hankel(y: Float[Array, "*F N"], rows: int) -> Float[Array, "L _"]:
+
+def hankel(y: Float[Numbers, "*F N"], rows: int) -> Float[Numbers, "L _"]:
     """The Hankel matrices `(L, N - L + 1)` of one or several signals, side by side."""
     signals = y.reshape(-1, y.shape[-1])
     places = np.arange(rows)[:, None] + np.arange(y.shape[-1] - rows + 1)
@@ -29,11 +32,11 @@ def hankel_rows(samples: int) -> int:
 class Subspace(NamedTuple):
     """Left singular vectors `(L, K)` and singular values `(K,)` of a Hankel matrix, in falling order."""
 
-    vectors: Float[Array, "L K"]
-    singular: Float[Array, " K"]
+    vectors: Float[Numbers, "L K"]
+    singular: Float[Numbers, " K"]
 
 
-def subspace(y: Float[Array, "*F N"], rows: int | None = None) -> Subspace:
+def subspace(y: Float[Numbers, "*F N"], rows: int | None = None) -> Subspace:
     """The signal space of one signal, or of several that share their poles.
 
     **Arguments:** samples `(N,)` or `(F, N)` at equal steps; `rows` of the Hankel matrix, by default half of the samples.
@@ -54,31 +57,29 @@ def leading_subspace(y: Float[Array, " N"], order: int, sweeps: int = 3) -> Floa
     H = hankel(y, hankel_rows(y.shape[-1]))
     # Start with columns of H itself, spread over the record.
     places = np.linspace(0, H.shape[1] - 1, order).round().astype(int)
-    Q = orthonormal(H[:, places].T).basis
+    Q = orthonormal(jnp.asarray(H[:, places].T)).basis
     for _ in range(sweeps):
         Q = orthonormal((Q @ H) @ H.T).basis
     return Q.T
 
 
-def shift_eigenvalues(vectors: Float[Array, "L M"]) -> Complex[Array, " M"]:
+def shift_eigenvalues(vectors: Float[Numbers, "L M"]) -> Complex[Numbers, " M"]:
     """The eigenvalues `z` of the shift within the space that the columns span."""
     xp = vectors.__array_namespace__()
     Psi = xp.linalg.lstsq(vectors[:-1], vectors[1:])[0]
-    return xp.linalg.eigvals(Psi)
+    # NumPy answers in real numbers where all are.
+    return xp.linalg.eigvals(Psi) + 0j
 
 
 class Poles(NamedTuple):
-    """Rates of `M` candidate atoms and which of them count: of a conjugate pair only the one with `omega > 0` does.
+    """Rates of `M` candidate atoms and which of them count: of a conjugate pair only the one with `omega > 0` does."""
 
-    The functions of this file take arrays of NumPy or of JAX and answer in kind.
-    """
-
-    alpha: Float[Array, " M"]
-    omega: Float[Array, " M"]
-    present: Bool[Array, " M"]
+    alpha: Float[Numbers, " M"]
+    omega: Float[Numbers, " M"]
+    present: Bool[Numbers, " M"]
 
 
-def poles_of(z: Complex[Array, " M"], step: float | Float[Array, ""]) -> Poles:
+def poles_of(z: Complex[Numbers, " M"], step: float | Float[Array, ""]) -> Poles:
     """Rates from eigenvalues of the shift by `step`; a real eigenvalue is an atom with `omega = 0`, or `pi / step` if negative."""
     xp = z.__array_namespace__()
     precision = xp.finfo(z.dtype)
@@ -88,7 +89,7 @@ def poles_of(z: Complex[Array, " M"], step: float | Float[Array, ""]) -> Poles:
     return Poles(xp.log(size) / step, angle / step, real | (xp.imag(z) > 0))
 
 
-def esprit(vectors: Float[Array, "L M"], step: float | Float[Array, ""]) -> Poles:
+def esprit(vectors: Float[Numbers, "L M"], step: float | Float[Array, ""]) -> Poles:
     """Candidate atoms from the signal space of order `M`.
 
     >>> import jax, jax.numpy as jnp

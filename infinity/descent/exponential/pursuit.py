@@ -2,8 +2,8 @@ r"""Greedy search for the next atom over a dictionary of rates, for uniform and 
 
     gain(alpha, omega) = |projection of r on span{Q_perp s e^{alpha t} cos(omega t), Q_perp s e^{alpha t} sin(omega t)}|^2 / 2
 
-with `Q` an orthonormal basis of the atoms found so far: orthogonal matching pursuit in its optimised form (Rebollo-Neira and Lowe, IEEE Signal Process. Lett. 9,
-2002). All inner products are Fourier transforms of a few vectors, by FFT on equal steps and by direct sums on scattered samples.
+with `Q` an orthonormal basis of the atoms found so far: orthogonal matching pursuit in its optimised form (Rebollo-Neira and Lowe, IEEE Signal Process. Lett.
+9, 2002). All inner products are Fourier transforms of a few vectors, by FFT on equal steps and by direct sums on scattered samples.
 """
 
 from typing import NamedTuple
@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+
+from ...shapes import rounded_up
 
 # Frequencies in a Rayleigh cell, 2 pi over the length of the record.
 PER_CELL = 4
@@ -24,8 +26,8 @@ _BLOCK = 2**22
 class Dictionary(eqx.Module):
     """Frequencies `j delta`, `j = 0 .. size-1`, and dampings, on the samples `t`.
 
-    **Fields:** `t` `(N,)`; `delta`; the `limit` beyond which a frequency is no candidate; `dampings` `(A,)`; `length`, static, of the Fourier transform where the samples
-    are equally spaced, else nothing; `size`, static. Only the static ones decide which program runs.
+    **Fields:** `t` `(N,)`; `delta`; the `limit` beyond which a frequency is no candidate; `dampings` `(A,)`; `length`, static, of the Fourier transform
+    where the samples are equally spaced, else nothing; `size`, static. Only the static ones decide which program runs.
     """
 
     t: Float[Array, " N"]
@@ -56,7 +58,8 @@ def dictionary(t: Float[np.ndarray, " N"], step: float | None, limit: float) -> 
     length = None if step is None else PER_CELL * len(t)
     delta = 2 * np.pi / PER_CELL if step is None else 2 * np.pi / (PER_CELL * len(t) * step)
     highest = PER_CELL * len(t) // 2 + 1
-    size = highest if limit <= (highest - 1) * delta else int(np.ceil(limit / delta)) + 1
+    # More frequencies than the limit asks for are left out again, and cost less than another program.
+    size = highest if limit <= (highest - 1) * delta else rounded_up(int(np.ceil(limit / delta)) + 1)
     array = lambda v: jnp.asarray(v, t.dtype)
     return Dictionary(array(t), array(delta), array(limit * (1 + 1e-9)), array(DAMPINGS), length, size)
 
@@ -74,8 +77,8 @@ def next_atoms(
 ) -> Candidates:
     """The best candidates for one more atom.
 
-    **Arguments:** the dictionary; the roots of the weights; the weighted residual; an orthonormal basis (rows of zeros allowed) of the weighted columns found so far;
-    how many candidates.
+    **Arguments:** the dictionary; the roots of the weights; the weighted residual; an orthonormal basis (rows of zeros allowed) of the weighted columns
+    found so far; how many candidates.
 
     **Returns:** `count` local maxima of the gain over the frequencies, each with its best damping.
     """
@@ -84,7 +87,7 @@ def next_atoms(
     def at(alpha):
         envelope = s * jnp.exp(alpha * atlas.t)
         F = atlas.transform((envelope**2)[None], 2 * atlas.size - 1)[0]
-        total, double = jnp.real(F[0]), F[:: 2]
+        total, double = jnp.real(F[0]), F[::2]
         spectra = atlas.transform(jnp.concatenate([r[None], basis]) * envelope, atlas.size)
         c, d = jnp.real(spectra), -jnp.imag(spectra)
         cc = 0.5 * (total + jnp.real(double))

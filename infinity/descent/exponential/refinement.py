@@ -2,21 +2,23 @@ r"""Variable projection on the rates of a sum of atoms, for whole batches.
 
     min over (alpha, omega) of |r|^2,    r = (I - Q Q^T) s y,    s_n f(t_n) = s_n sum_p e^{alpha_p t_n} (c_p cos(omega_p t_n) + s_p sin(omega_p t_n))
 
-The pairs `(c, s)` are eliminated exactly; the rates move by Levenberg-Marquardt with Kaufman's Jacobian (BIT 15, 1975): the derivative of each column is known in
-closed form, `d/dalpha = t e^{alpha t} cos`, `d/domega = -t e^{alpha t} sin`. Everything is written for one signal; `jax.vmap` makes a batch of it.
+The pairs `(c, s)` are eliminated exactly; the rates move by Levenberg-Marquardt with Kaufman's Jacobian (BIT 15, 1975): the derivative of each column is known
+in closed form, `d/dalpha = t e^{alpha t} cos`, `d/domega = -t e^{alpha t} sin`. Everything is written for one signal; `jax.vmap` makes a batch of it.
 """
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from .atoms import columns
 from .orthonormal import orthonormal
 
-# Beyond e^{+-RANGE} over the samples an atom is a spike at an end.
+# Beyond e^{+-RANGE} over the samples an atom is a spike at an end; and the squares of its values must be numbers.
 RANGE = 300.0
+_OF_THE_LARGEST = 0.45
 
 
 class Refined(NamedTuple):
@@ -43,6 +45,11 @@ def _at(t, y, s, present, moving, z) -> _Point:
     P = present.shape[0]
     cosine, sine = columns(t, z[:P], z[P:])
     weight = s * present[:, None]
+    # At the largest frequency one of the columns is zero on the samples, but for the rounding of the angle.
+    rounding = 8 * jnp.finfo(y.dtype).eps * jnp.abs(z[P:])
+    whole = jnp.sum((weight * cosine) ** 2 + (weight * sine) ** 2, axis=1)
+    kept = lambda column: jnp.where((jnp.sum((weight * column) ** 2, axis=1) > rounding**2 * whole)[:, None], column, 0)
+    cosine, sine = kept(cosine), kept(sine)
     rows = jnp.stack([cosine * weight, sine * weight], 1).reshape(2 * P, -1)
     basis = orthonormal(rows)
     solved, r = basis.coefficients(s * y)
@@ -99,20 +106,22 @@ def refine(
     eps = float(jnp.finfo(dtype).eps)
     tolerance = eps**0.5 * 1e-3 if tolerance is None else tolerance
     present = jnp.ones(P, bool) if present is None else present
-    relative = eps if relative is None else relative
+    enough = eps if relative is None else relative
     moving = jnp.ones(2 * P, bool) if moving is None else moving
     moving = moving & jnp.concatenate([present, present])
-    largest = RANGE / jnp.max(jnp.abs(t))
+    most = min(RANGE, _OF_THE_LARGEST * float(np.log(jnp.finfo(dtype).max)))
+    largest = most / jnp.max(jnp.abs(t))
     at = lambda z: _at(t, y, s, present, moving, z)
-    total = 0.5 * jnp.sum((s * y) ** 2)
-    floor = total * (4 * eps) ** 2
+    within = lambda alpha, omega: jnp.concatenate(
+        [jnp.clip(alpha, -largest, largest), jnp.minimum(jnp.abs(omega), frequency_limit)]
+    )
+    floor = 0.5 * jnp.sum((s * y) ** 2) * (4 * eps) ** 2
 
     def body(state):
         point, scale, mu, growth, count, _ = state
         p, promised = _step(point, mu, scale)
         z = point.z + p
-        z = jnp.concatenate([jnp.clip(z[:P], -largest, largest), jnp.minimum(jnp.abs(z[P:]), frequency_limit)])
-        trial = at(z)
+        trial = at(within(z[:P], z[P:]))
         drop = point.loss - trial.loss
         gain = drop / jnp.where(promised > 0, promised, 1.0)
         accept = (drop > 0) & jnp.isfinite(trial.loss)
@@ -122,10 +131,10 @@ def refine(
         mu = jnp.where(accept, mu * shrink, mu * growth)
         growth = jnp.where(accept, 2.0, 2 * growth)
         small = jnp.max(jnp.abs(p)) <= tolerance * jnp.maximum(jnp.max(jnp.abs(point.z)), 1.0)
-        flat = (promised <= relative * point.loss) | (point.loss <= floor)
+        flat = (promised <= enough * point.loss) | (point.loss <= floor)
         return point, scale, mu.astype(dtype), growth.astype(dtype), count + 1, small | flat | (mu > 1e20)
 
-    start = at(jnp.concatenate([alpha, omega]))
+    start = at(within(alpha, omega))
     lengths = jnp.sqrt(jnp.sum(start.J**2, axis=1))
     scale = jnp.where(lengths > 0, lengths, jnp.maximum(jnp.max(lengths), jnp.finfo(dtype).tiny))
     state = (

@@ -7,6 +7,9 @@ from jaxtyping import Float
 
 # Steps that differ by less than this share of one are equal steps for a start.
 _JITTER = 1e-2
+# The typical distance is believed to be so much smaller than the mean, if the search over frequencies is not too long.
+_FINER = 64
+_SEARCHED = 2**24
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,8 +34,10 @@ class Samples:
 
     @property
     def spacing(self) -> float:
-        """The average distance of neighbouring samples, in units of `t`."""
-        return 1.0 / (len(self.t) - 1)
+        """The typical distance of neighbouring samples, in units of `t`: the median, so that a gap in the record hides no frequency."""
+        mean = 1.0 / (len(self.t) - 1)
+        finest = mean / np.clip(_SEARCHED / len(self.t) ** 2, 1, _FINER)
+        return float(max(np.median(np.diff(self.t)), finest))
 
     @property
     def finest(self) -> float:

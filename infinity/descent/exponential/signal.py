@@ -2,8 +2,8 @@ r"""A signal of one coordinate as a sum of atoms, whatever the start: direct whe
 
     y(t) = sum_p A_p e^{alpha_p t} cos(omega_p t + phi_p) + noise
 
-For equal steps the poles of every order come from one singular value decomposition (ESPRIT); beside it, and alone for scattered samples, atoms are found one after
-another over a dictionary. A few of the best beginnings are kept, each is refined by variable projection, and the lowest loss wins; the order is chosen by
+For equal steps the poles of every order come from one singular value decomposition (ESPRIT); beside it, and alone for scattered samples, atoms are found one
+after another over a dictionary. A few of the best beginnings are kept, each is refined by variable projection, and the lowest loss wins; the order is chosen by
 the evidence unless it is given.
 """
 
@@ -15,7 +15,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from ...shapes import rounded_up
 from .atoms import amplitude_and_phase, columns
@@ -33,10 +33,12 @@ BRANCHES = 4
 PATIENCE = 2
 # A Hankel matrix of more samples than this takes too long; the pursuit serves.
 LONGEST_PENCIL = 4096
+# Frequencies that make less than half a turn over the record from one at an end, 0 or the largest, are tried there.
+_NEAR = np.pi
 
 
 class Attempt(NamedTuple):
-    """A fit of one order: rates and pairs `(K, 2)` of its atoms, loss, criterion, and where it began."""
+    """A fit of one order: rates and pairs `(K, 2)` of its atoms, loss, criterion, where it began, and whether its refinement ended."""
 
     alpha: np.ndarray
     omega: np.ndarray
@@ -44,6 +46,7 @@ class Attempt(NamedTuple):
     loss: float
     criterion: float
     source: str
+    converged: bool
 
     @property
     def atoms(self) -> int:
@@ -55,8 +58,8 @@ class Attempt(NamedTuple):
 class SignalFit:
     """A signal solved for.
 
-    **Fields:** `amplitude`, `alpha`, `omega`, `phase`, each `(K,)`: the atoms in the given units of time, with amplitude and phase at `origin`; `attempts`, the best
-    of each order that was tried; `loss`, half the weighted sum of squares; `exact`, whether that is rounding; `counts` of the work.
+    **Fields:** `amplitude`, `alpha`, `omega`, `phase`, each `(K,)`: the atoms in the given units of time, with amplitude and phase at `origin`; `attempts`, the
+    best of each order that was tried, from none; `loss`, half the weighted sum of squares; `exact`, whether that is rounding; `counts` of the work.
     """
 
     amplitude: Float[np.ndarray, " K"]
@@ -107,21 +110,23 @@ class _Search:
         self.atlas = dictionary(np.asarray(self.arrays[0]), samples.step, frequency_limit)
         self.counts = {"svds": 0, "eigenvalues": 0, "scans": 0, "starts": 0, "iterations": 0}
         self.space: Subspace | None = None
-        if samples.step is not None and len(samples.t) <= LONGEST_PENCIL:
+        self.long = len(samples.t) > LONGEST_PENCIL
+        if samples.step is not None and not self.long:
             self.space = subspace(np.asarray(samples.y, float))
             self.counts["svds"] += 1
 
     def pencil_starts(self, order: int) -> list[tuple[np.ndarray, np.ndarray, str]]:
         """Rates from signal spaces of `order` to `2 order` dimensions, at most `order` atoms each, those of most energy."""
-        if self.space is None:
+        step = self.samples.step
+        if self.space is None or step is None:
             return []
         starts = []
         for dimensions in range(2 * order, order - 1, -1):
             if dimensions > self.space.vectors.shape[1] - 1:
                 continue
             self.counts["eigenvalues"] += 1
-            poles = esprit(self.space.vectors[:, :dimensions], self.samples.step)
-            alpha, omega = poles.alpha[poles.present], poles.omega[poles.present]
+            poles = esprit(self.space.vectors[:, :dimensions], step)
+            alpha, omega = (np.asarray(rates[poles.present]) for rates in (poles.alpha, poles.omega))
             if not len(alpha):
                 continue
             if len(alpha) > order:
@@ -163,7 +168,7 @@ class _Search:
 
     def refined(self, starts: list[tuple[np.ndarray, np.ndarray, str]]) -> list[Attempt]:
         """Refine starts in one batch; the best first, equal ones once."""
-        size = BEAM * BRANCHES
+        size = len(starts) if self.long else BEAM * BRANCHES
         attempts: list[Attempt] = []
         for first in range(0, len(starts), size):
             part = starts[first : first + size]
@@ -182,14 +187,13 @@ class _Search:
             for i, (start_alpha, _, source) in enumerate(part):
                 k = len(start_alpha)
                 loss = float(out.loss[i])
-                if not np.isfinite(loss):
+                if not (np.isfinite(loss) and np.isfinite(out.pairs[i, :k]).all()):
                     continue
                 w = np.abs(np.asarray(out.omega[i, :k]))
                 fixed = int(np.sum((w <= 0) | (w >= self.limit * (1 - 1e-9))))
                 value = criterion(loss, k, fixed, self.samples.count, self.least)
-                attempts.append(
-                    Attempt(np.asarray(out.alpha[i, :k]), w, np.asarray(out.pairs[i, :k]), loss, value, source)
-                )
+                a, pairs, ended = np.asarray(out.alpha[i, :k]), np.asarray(out.pairs[i, :k]), bool(out.converged[i])
+                attempts.append(Attempt(a, w, pairs, loss, value, source, ended))
         attempts.sort(key=lambda a: a.loss)
         distinct: list[Attempt] = []
         for attempt in attempts:
@@ -197,6 +201,27 @@ class _Search:
             if not any(same):
                 distinct.append(attempt)
         return distinct
+
+    def plainest(self, attempts: list[Attempt]) -> Attempt:
+        """The lowest loss; of several that are exact the one with fewest parameters."""
+        exact = [attempt for attempt in attempts if attempt.loss <= self.least]
+        return min(exact, key=lambda a: a.criterion) if exact else attempts[0]
+
+    def settled(self, attempt: Attempt) -> Attempt:
+        """The same with frequencies near an end at that end, where the evidence asks for no more.
+
+        There cosine and sine are nearly dependent: the amplitude would be large and mean nothing.
+        """
+        slow, fast = attempt.omega < _NEAR, attempt.omega > self.limit - _NEAR
+        ends = np.where(slow, 0.0, np.where(fast, self.limit, attempt.omega))
+        near = np.flatnonzero(ends != attempt.omega)
+        if not len(near):
+            return attempt
+        one = lambda k: np.where(np.arange(attempt.atoms) == k, ends, attempt.omega)
+        starts = [ends, *(one(k) for k in near if len(near) > 1)]
+        return min(
+            [attempt, *self.refined([(attempt.alpha, w, attempt.source) for w in starts])], key=lambda a: a.criterion
+        )
 
 
 def solve_signal(
@@ -222,33 +247,42 @@ def solve_signal(
     limit = samples.finest if frequency_limit is None else frequency_limit * samples.span
     search = _Search(samples, slots, limit, max_iterations)
     nothing = np.zeros(0)
-    beam = [Attempt(nothing, nothing, np.zeros((0, 2)), search.total, np.inf, "")]
-    best: list[Attempt] = []
+    zero = criterion(search.total, 0, 0, samples.count, search.least)
+    none = Attempt(nothing, nothing, np.zeros((0, 2)), search.total, zero, "none", True)
+    beam, best = [none], [none]
+    sizes = {0: none}
     if terms is not None:
         # Exact samples of this order need no search.
         direct = search.refined(search.pencil_starts(terms))
         if direct and direct[0].loss <= search.least:
-            return _in_units(samples, direct[0], search, (direct[0],))
-    zero = criterion(search.total, 0, 0, samples.count, search.least)
+            chosen = search.plainest(direct)
+            return _in_units(samples, chosen, search, (chosen,))
     for order in range(1, slots + 1):
         if 2 * order > len(samples.t):
             break
+        if search.long:
+            # Running takes longer than compiling: no room for atoms that are not there.
+            search.slots = min(slots, 2 ** (order - 1).bit_length())
         starts = search.pencil_starts(order)
         pursuit = search.pursuit_starts(beam)
         attempts = search.refined(starts + pursuit)
         if not attempts:
             break
         beam = attempts[:BEAM]
-        best.append(min(attempts, key=lambda a: a.criterion) if terms is None else attempts[0])
+        for attempt in attempts:
+            known = sizes.get(attempt.atoms)
+            if known is None or attempt.criterion < known.criterion:
+                sizes[attempt.atoms] = attempt
+        best.append(min(attempts, key=lambda a: a.criterion) if terms is None else search.plainest(attempts))
         if attempts[0].loss <= search.least:
             break
-        values = [zero, *(a.criterion for a in best)]
-        if terms is None and len(values) - 1 - int(np.argmin(values)) >= PATIENCE:
+        if terms is None and len(best) - 1 - int(np.argmin([a.criterion for a in best])) >= PATIENCE:
             break
-    if not best:
+    if len(best) == 1:
         raise ValueError("no atom could be fitted to the signal; are there enough samples?")
-    chosen = best[-1] if terms is not None else min(best, key=lambda a: a.criterion)
-    return _in_units(samples, chosen, search, tuple(best))
+    chosen = search.settled(best[-1] if terms is not None else min(best[1:], key=lambda a: a.criterion))
+    sizes[chosen.atoms] = chosen
+    return _in_units(samples, chosen, search, tuple(sizes[k] for k in sorted(sizes)))
 
 
 def _in_units(samples: Samples, chosen: Attempt, search: _Search, attempts: tuple[Attempt, ...]) -> SignalFit:
@@ -261,7 +295,7 @@ def _in_units(samples: Samples, chosen: Attempt, search: _Search, attempts: tupl
         samples.centre,
         chosen.loss,
         chosen.loss <= search.least,
-        True,
+        chosen.converged,
         attempts,
         search.counts,
     )
