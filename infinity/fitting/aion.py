@@ -212,7 +212,7 @@ def _assembled(parts: list[_Part], table: Table, origin: np.ndarray) -> AION:
     models = []
     for part in parts:
         arrays = [jnp.asarray(v, table.dtype)[None] for v in part.parameters]
-        one = AION.of(*arrays, origin=part.origin, scalar=False).moved(origin)
+        one = AION.of(*arrays, origin=part.origin.tolist(), scalar=False).moved(origin.tolist())
         models.append(one.refine(modes=modes, terms=terms).canonical())
     joined = (jnp.concatenate([getattr(m, name) for m in models]) for name in ("amplitude", "alpha", "omega", "phase"))
     return AION.of(*joined, origin=models[0].origin, scalar=False)

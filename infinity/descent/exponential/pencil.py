@@ -11,10 +11,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Complex, Float
+from jaxtyping import Array, Bool, Float, Inexact
 
 
-def hankel(y: Float[Array, "*F N"], rows: int) -> Float[Array, "L _"]:
+def hankel(y: Float[Array | np.ndarray, "*F N"], rows: int) -> Float[Array | np.ndarray, "L _"]:
     """The Hankel matrices `(L, N - L + 1)` of one or several signals, side by side."""
     signals = y.reshape(-1, y.shape[-1])
     places = np.arange(rows)[:, None] + np.arange(y.shape[-1] - rows + 1)
@@ -29,11 +29,11 @@ def hankel_rows(samples: int) -> int:
 class Subspace(NamedTuple):
     """Left singular vectors `(L, K)` and singular values `(K,)` of a Hankel matrix, in falling order."""
 
-    vectors: Float[Array, "L K"]
-    singular: Float[Array, " K"]
+    vectors: Float[Array | np.ndarray, "L K"]
+    singular: Float[Array | np.ndarray, " K"]
 
 
-def subspace(y: Float[Array, "*F N"], rows: int | None = None) -> Subspace:
+def subspace(y: Float[Array | np.ndarray, "*F N"], rows: int | None = None) -> Subspace:
     """The signal space of one signal, or of several that share their poles.
 
     **Arguments:** samples `(N,)` or `(F, N)` at equal steps; `rows` of the Hankel matrix, by default half of the samples.
@@ -47,7 +47,9 @@ def subspace(y: Float[Array, "*F N"], rows: int | None = None) -> Subspace:
     return Subspace(U, singular)
 
 
-def leading_subspace(y: Float[Array, " N"], order: int, sweeps: int = 3) -> Float[Array, "L M"]:
+def leading_subspace(
+    y: Float[Array | np.ndarray, " N"], order: int, sweeps: int = 3
+) -> Float[Array | np.ndarray, "L M"]:
     """The first `order` left singular vectors by subspace iteration: what a large batch can afford, and exact enough to start a refinement."""
     from .orthonormal import orthonormal
 
@@ -60,7 +62,7 @@ def leading_subspace(y: Float[Array, " N"], order: int, sweeps: int = 3) -> Floa
     return Q.T
 
 
-def shift_eigenvalues(vectors: Float[Array, "L M"]) -> Complex[Array, " M"]:
+def shift_eigenvalues(vectors: Float[Array | np.ndarray, "L M"]) -> Inexact[Array | np.ndarray, " M"]:
     """The eigenvalues `z` of the shift within the space that the columns span."""
     xp = vectors.__array_namespace__()
     Psi = xp.linalg.lstsq(vectors[:-1], vectors[1:])[0]
@@ -73,12 +75,12 @@ class Poles(NamedTuple):
     The functions of this file take arrays of NumPy or of JAX and answer in kind.
     """
 
-    alpha: Float[Array, " M"]
-    omega: Float[Array, " M"]
-    present: Bool[Array, " M"]
+    alpha: Float[Array | np.ndarray, " M"]
+    omega: Float[Array | np.ndarray, " M"]
+    present: Bool[Array | np.ndarray, " M"]
 
 
-def poles_of(z: Complex[Array, " M"], step: float | Float[Array, ""]) -> Poles:
+def poles_of(z: Inexact[Array | np.ndarray, " M"], step: float | Float[Array | np.ndarray, ""]) -> Poles:
     """Rates from eigenvalues of the shift by `step`; a real eigenvalue is an atom with `omega = 0`, or `pi / step` if negative."""
     xp = z.__array_namespace__()
     precision = xp.finfo(z.dtype)
@@ -88,7 +90,7 @@ def poles_of(z: Complex[Array, " M"], step: float | Float[Array, ""]) -> Poles:
     return Poles(xp.log(size) / step, angle / step, real | (xp.imag(z) > 0))
 
 
-def esprit(vectors: Float[Array, "L M"], step: float | Float[Array, ""]) -> Poles:
+def esprit(vectors: Float[Array | np.ndarray, "L M"], step: float | Float[Array | np.ndarray, ""]) -> Poles:
     """Candidate atoms from the signal space of order `M`.
 
     >>> import jax, jax.numpy as jnp
