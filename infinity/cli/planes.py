@@ -89,7 +89,7 @@ def draw_planes(comparison: Comparison, file: FilePath) -> None:
     from .. import plot
 
     axes = plot.new_axes(1, 2, (5.6, 4.6))[0]
-    labels = ("A", r"$\alpha$", r"$\omega$", r"$\phi$")
+    labels = ("$A_1$", r"$\alpha_1$", r"$\omega_1$", r"$\phi_1$")
     for pair, ax in zip(PAIRS, axes, strict=True):
         plot.loss_plane(comparison.loss, comparison.optimum, pair, comparison.paths, labels, ax=ax)
         others = [labels[k] for k in range(4) if k not in pair]

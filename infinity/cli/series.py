@@ -70,7 +70,7 @@ def draw_series(x: np.ndarray, y: np.ndarray, result: Any, kept: np.ndarray, nam
         ahead = (later, mean, mean - reach * std, mean + reach * std)
     axes = plot.series_axes(targets)
     for o, target in enumerate(names[1]):
-        band = None if ahead is None else (ahead[0], *(v[:, o] for v in ahead[1:]))
+        band = None if ahead is None else (ahead[0], ahead[1][:, o], ahead[2][:, o], ahead[3][:, o])
         plot.forecast(t, y[order, o], (curve, values[:, o]), fitted[:, o], band, LEVEL, (names[0], target), axes[:, o])
     return axes
 
@@ -97,7 +97,7 @@ def notes_on(record: dict[str, Any]) -> list[tuple[str, str]]:
             meaning = "not tested: the residuals are rounding, or too few"
         else:
             meaning = f"Ljung-Box p = {number(p)}, " + (
-                "something is left in the residuals" if p < _DOUBTFUL else "the residuals look white"
+                "something may be left in the residuals" if p < _DOUBTFUL else "the residuals look white"
             )
         pairs.append((_of("whiteness", target, targets), meaning))
     return pairs

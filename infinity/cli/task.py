@@ -135,8 +135,8 @@ def _model(source: Source, options: FitOptions) -> Any:
 
     from ..models import AION
 
-    size = {"modes": options.modes or 1, "terms": options.terms or 1, "outputs": len(source.targets)}
-    return AION(len(source.inputs), **size, key=jax.random.key(options.seed))
+    modes, terms, key = options.modes or 1, options.terms or 1, jax.random.key(options.seed)
+    return AION(len(source.inputs), modes=modes, terms=terms, outputs=len(source.targets), key=key)
 
 
 def _in_precision(

@@ -72,7 +72,15 @@ def forecast(
     below.set_ylabel("residual", fontsize=9)
     below.set_xlabel(names[0], fontsize=9)
     above.tick_params(labelbottom=False)
-    above.legend(fontsize=8, frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, borderaxespad=0.2)
+    above.legend(
+        markerscale=max(1.0, 3.0 / size),
+        fontsize=8,
+        frameon=False,
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        ncols=3,
+        borderaxespad=0.2,
+    )
     for axis in axes:
         axis.set_xlim(t.min(), t.max())
         axis.margins(x=0.0)
