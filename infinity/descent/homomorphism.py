@@ -98,6 +98,8 @@ class Resummation:
         self.steps: list[Step] = []
         self.data: list[Any] = []
         self.series: list[Any] = []
+        # The name and the slope `b` of each exponential, sine and cosine of something affine.
+        self.atoms: list[tuple[str, Any]] = []
         self._places: dict[int, tuple[Any, Place]] = {}
         self._results = 0
 
@@ -180,6 +182,7 @@ class Resummation:
         a, b = values[0].coefficients
         if jnp.iscomplexobj(a):
             return None
+        self.atoms.append((name, b))
         if name == "exp":
             # Very large exponents stay where the step may undo them, so that no factor overflows alone.
             bound = 0.05 * math.log(float(jnp.finfo(a.dtype).max))
@@ -248,6 +251,13 @@ def terminating(line: Along, degree: int) -> tuple[Any, ...]:
         return jnp.stack([*known[: degree + 1], *[jnp.zeros_like(known[0])] * missing])
 
     return tuple(padded(value) for value in values)
+
+
+def slopes(line: Along) -> list[tuple[str, Any]]:
+    """The exponentials, sines and cosines along a line whose argument is affine in `t`: the name of each, and the slope of its argument."""
+    walk = Resummation()
+    _walked(walk, line)
+    return walk.atoms
 
 
 def _walked(walk: Resummation, line: Along) -> list[Any]:

@@ -20,8 +20,9 @@ from jaxtyping import Array, Bool, Float, PyTree, Scalar
 
 from ..closure import Certificate, certify
 from .ledger import Ledger
-from .outer import history_length, step_loss, step_residuals
+from .outer import OuterStep, history_length, step_loss, step_residuals
 from .plan import Plan, plan_loss, plan_residuals
+from .search import starting_points
 
 # Beyond this many parameters a dense Hessian of a scalar loss does not fit.
 LOSS_LIMIT = 5000
@@ -107,6 +108,9 @@ class InfiniteDescent(optx.AbstractLeastSquaresSolver):
     - `max_iterations`: bound on the trust-region iterations inside one outer step.
     - `exact_lines`: go along each second-order step of a polynomial of low degree exactly as far as lowers the loss most, which halves their number;
         `"everywhere"`: along those of the trust region on residuals as well, which saves few iterations and costs more time than it saves.
+    - `start`: `"given"`, or `"search"` for residuals of an exponential family: from the slopes in the traced program the parameters that are not eliminated get grids
+        of values that the samples tell apart, a search over these finds starts, and the given one only competes with them.
+    - `seed`: of the random points of that search.
 
     A function that returns a scalar of shape `()` is taken as a loss to minimise, any other output as residuals; a single residual must have shape `(1,)`.
 
@@ -131,6 +135,8 @@ class InfiniteDescent(optx.AbstractLeastSquaresSolver):
     verify: bool = True
     max_iterations: int = 500
     exact_lines: bool | str = True
+    start: str = "given"
+    seed: int = 0
 
     def init(self, fn, y, args, options, f_struct, aux_struct, tags) -> DescentState:
         """Certify the function and choose the plan."""
@@ -138,6 +144,8 @@ class InfiniteDescent(optx.AbstractLeastSquaresSolver):
             raise ValueError(
                 f"InfiniteDescent got exact_lines={self.exact_lines!r}; expected True, False or 'everywhere'."
             )
+        if self.start not in ("given", "search"):
+            raise ValueError(f"InfiniteDescent got start={self.start!r}; expected 'given' or 'search'.")
         is_loss = _is_loss(f_struct)
         for leaf in jax.tree.leaves((y, f_struct)):
             if jnp.issubdtype(leaf.dtype, jnp.complexfloating):
@@ -148,6 +156,11 @@ class InfiniteDescent(optx.AbstractLeastSquaresSolver):
             raise ValueError("InfiniteDescent got no parameters: the pytree to optimise has no arrays.")
         certificate = certify(_output(fn), y, args)
         plan = plan_loss(certificate) if is_loss else plan_residuals(certificate)
+        if self.start == "search" and (is_loss or certificate.family != "exponential"):
+            raise ValueError(
+                "start='search' reads the starts off the exponentials, sines and cosines of residuals; expected residuals of the family exponential, got "
+                f"{'a scalar loss' if is_loss else certificate.family}. Use start='given'."
+            )
         if plan.strategy == "open":
             if self.strict:
                 raise ValueError(f"InfiniteDescent(strict=True) refuses this problem.\n{certificate}")
@@ -179,6 +192,8 @@ class InfiniteDescent(optx.AbstractLeastSquaresSolver):
         }
         if _is_loss(jax.eval_shape(lambda: fn(y, args)[0])):
             outer = step_loss(lambda theta: evaluate(theta)[0], theta, state.plan, **settings)
+        elif self.start == "search":
+            outer = self._searched(evaluate, theta, state.plan, settings)
         else:
             outer = step_residuals(evaluate, theta, state.plan, **settings)
         ledger = outer.ledger.after(state.ledger)
@@ -194,6 +209,18 @@ class InfiniteDescent(optx.AbstractLeastSquaresSolver):
         )
         y = unravel(outer.theta)
         return y, new, fn(y, args)[1]
+
+    def _searched(self, evaluate: Callable, theta: Array, plan: Plan, settings: dict[str, Any]) -> OuterStep:
+        """The outer step from the best of several starts."""
+        ledger = Ledger.empty(history_length(self.max_iterations), theta.dtype)
+        thetas, spent = starting_points(evaluate, theta, plan, jax.random.key(self.seed), ledger)
+        steps = jax.lax.map(lambda theta: step_residuals(evaluate, theta, plan, **settings), thetas)
+        best = jnp.argmin(jnp.where(jnp.isfinite(steps.loss), steps.loss, jnp.inf))
+        counts = {name: jnp.sum(value) for name, value in steps.ledger.counts().items()}
+        chosen = jax.tree.map(lambda leaf: leaf[best], steps)
+        ledger = eqx.tree_at(lambda l: (l.history, l.recorded), spent.add(**counts), (chosen.ledger.history, chosen.ledger.recorded))
+        first = evaluate(theta)
+        return chosen._replace(ledger=ledger, start_loss=0.5 * jnp.vdot(first, first))
 
     def terminate(self, fn, y, args, options, state, tags):
         """Stop at a stationary point, where an outer step brought nothing, or where the certificate was contradicted."""

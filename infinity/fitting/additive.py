@@ -8,14 +8,16 @@ It is affine in its parameters: the samples are read once, and the strengths of 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
-from ..descent.evidence import BlockPenalty, Evidence, affine_optimum
+from ..descent.evidence import BlockPenalty, Evidence, affine_optimum, covariance
 from ..descent.streaming import accumulate, chunked
 from ..models import KHRONOS
 from ..models.separable import design
 from .roughness import roughness_penalty
 from .stacked import Layout, Stacked, flattened, stack, unstack
+from .uncertainty import parameter_variance
 
 _CHUNK = 512
 
@@ -27,14 +29,31 @@ def fit_additive(
 
     **Arguments:** a `KHRONOS` with `modes=0` on the box of `x`; inputs, targets of about unit variance and zero mean, weights.
     """
+    return unstack(_solve(*_problem(start, x, y, weights))[0], start)  # pyright: ignore[reportReturnType]
+
+
+def leverages(
+    start: KHRONOS, x: Float[Array, "N D"], y: Float[Array, "N O"], weights: Float[Array, " N"]
+) -> Float[np.ndarray, "N O"]:
+    """How much of each measurement comes back as the value of the law there, `d u_o(x_i) / d y_io`; arguments as for `fit_additive`.
+
+    The law that has not seen a measurement misses it by the residual over one less this.
+    """
+    _, covariance, variance = _solve(*_problem(start, x, y, weights))
+    share = parameter_variance(start, np.asarray(x), np.asarray(covariance)) / float(variance)
+    return np.minimum(share * np.asarray(weights)[:, None], 1 - 1e-6)
+
+
+def _problem(start: KHRONOS, x, y, weights):
     stacked = stack(start)
     penalty = roughness_penalty(start.bases, Layout.of(stacked), x.dtype)
     arrays, w, chunks = chunked((x, y), weights, _CHUNK)
-    return unstack(_solve(stacked, start.bases, penalty, (*arrays, w), jnp.asarray(chunks)), start)  # pyright: ignore[reportReturnType]
+    return stacked, start.bases, penalty, (*arrays, w), jnp.asarray(chunks)
 
 
 @eqx.filter_jit
-def _solve(stacked: Stacked, bases, penalty: BlockPenalty, data, chunks) -> Stacked:
+def _solve(stacked: Stacked, bases, penalty: BlockPenalty, data, chunks):
+    """The law, the covariance of its parameters, and the variance of the noise."""
     theta, unravel = flattened(jax.tree.map(jnp.zeros_like, stacked), penalty.kept)
 
     def rows(theta, chunk):
@@ -45,4 +64,5 @@ def _solve(stacked: Stacked, bases, penalty: BlockPenalty, data, chunks) -> Stac
     normal = accumulate(rows, theta, data, chunks)
     evidence = Evidence(jnp.ones((penalty.strengths,), theta.dtype), jnp.asarray(0.1, theta.dtype))
     samples = jnp.sum(data[2]) * data[1].shape[-1]
-    return unravel(affine_optimum(normal, penalty, evidence, samples)[0])
+    theta, evidence = affine_optimum(normal, penalty, evidence, samples)
+    return unravel(theta), covariance(normal, penalty, evidence), evidence.variance

@@ -37,6 +37,8 @@ _PATIENCE = 3
 # Points a dimension of the grid on which a smooth surrogate of scattered samples is read.
 _GRID = {2: 32, 3: 20}
 _CERTIFIED_ROWS = 64
+# A start is good enough where its loss a degree of freedom is within this of what the poles leave at best.
+_ENOUGH = 1.3
 # A frequency so close to the largest that the spacing resolves may be one beyond it.
 _EDGE = 0.97
 
@@ -139,7 +141,7 @@ def _several_dimensions(x: np.ndarray, y: np.ndarray, w: np.ndarray, model: AION
         unknowns = 4 * r * P * x.shape[1]
         if model is None and unknowns > len(y) // 2:
             break
-        starts = _starts(points, y, s, grid, r, P, seed)
+        starts, variance = _starts(points, y, s, grid, r, P, seed)
         polished = []
         for start in starts:
             out = polish(jnp.asarray(points), jnp.asarray(y), jnp.asarray(s), Factors(*(jnp.asarray(v) for v in start)))
@@ -147,7 +149,7 @@ def _several_dimensions(x: np.ndarray, y: np.ndarray, w: np.ndarray, model: AION
             for name in ("iterations", "residuals", "jacobians"):
                 counts[name] += int(getattr(out.step.ledger, name))
             polished.append(out)
-            if float(out.loss) <= least:
+            if float(out.loss) <= max(least, _ENOUGH * variance * (len(y) - unknowns)):
                 break
         out = min(polished, key=lambda p: float(p.loss) if np.isfinite(float(p.loss)) else np.inf)
         loss = float(out.loss)
@@ -181,13 +183,16 @@ def _as_grid(points: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, list[float]
     return None if np.isnan(Y).any() else (Y, steps)
 
 
-def _starts(points, y, s, grid, r: int, P: int, seed: int) -> list:
+def _starts(points, y, s, grid, r: int, P: int, seed: int) -> tuple[list, float]:
+    """Starts, and half a sum of squares a degree of freedom that a good fit reaches."""
     if grid is not None:
         Y, steps = grid
-        exact = lattice_starts(Y, r, P, steps=steps, exact=True, seed=seed)
-        return [*exact, *lattice_starts(Y, r, P, steps=steps, exact=False, seed=seed)]
+        exact = lattice_starts(Y, r, P, steps=steps, exact=True, seed=seed).starts
+        noisy = lattice_starts(Y, r, P, steps=steps, exact=False, seed=seed)
+        return [*exact, *noisy.starts], noisy.variance
     Y, steps = _surrogate(points, y, s, r, seed)
-    return lattice_starts(Y, r, P, steps=steps, exact=False, count=6, seed=seed)
+    # What a smooth surrogate leaves says nothing about the samples: only an exact fit ends the search early.
+    return lattice_starts(Y, r, P, steps=steps, exact=False, count=6, seed=seed).starts, 0.0
 
 
 def _surrogate(points, y, s, r: int, seed: int) -> tuple[np.ndarray, list[float]]:

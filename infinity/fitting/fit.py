@@ -80,8 +80,9 @@ def fit(
     - `modes`, `elements`, `degree`: of the `KHRONOS` that is made.
     - `link`: `"identity"`; `"log"`, the logarithm of a positive target or of its distance from its one bound; `"logit"` between two bounds. Selected if nothing
       is given, identity with a fixed size.
-    - `local`: whether to add a local stage, an additive law and a Gaussian process on the nearest measurements, where that makes the error on the validation
-      rows smaller; with nothing given it is tried for tables of up to 20,000 rows that the separable model does not explain to 0.2 %.
+    - `local`: whether to add a local stage, an additive law and a Gaussian process on the nearest measurements, and up to 2,000 rows one on all of them, where
+      that makes the error on the validation rows smaller; with nothing given it is tried for tables of up to 20,000 rows that the separable model does not
+      explain to 0.2 %.
     - `outside`: what the model does outside the box of the data: `"error"`, `"warn"`, `"clamp"`, `"linear"`, `"nan"`, or, for an AION and its default,
       `"extrapolate"`; else the default is `"warn"`.
     - `holdout`: share of the rows kept for judging the fit and calibrating intervals; 0 keeps none.

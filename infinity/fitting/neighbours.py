@@ -56,6 +56,19 @@ class NeighbourProcess(eqx.Module):
             variances.append(np.asarray(variance)[: len(x) - at])
         return np.concatenate(means), np.concatenate(variances)[:, None] * np.asarray(self.scale) ** 2
 
+    def left_out(self) -> tuple[Float[np.ndarray, "N O"], Float[np.ndarray, "N O"]]:
+        """Each measurement as predicted from its nearest others, and the variance of that."""
+        points, N = np.asarray(self.points), len(self.points)
+        scale = np.asarray(self.scale)
+        means, variances = [], []
+        for at in range(0, N, _BATCH):
+            chosen = np.resize(np.arange(at, min(at + _BATCH, N)), _BATCH)
+            own = _others(points, chosen, np.asarray(self.lengths), min(NEIGHBOURS, N - 1))
+            mean, variance = _many(self, jnp.asarray(points[chosen]), jnp.asarray(own), jnp.asarray(chosen))
+            means.append(np.asarray(mean)[: N - at])
+            variances.append(np.asarray(variance)[: N - at])
+        return np.concatenate(means), np.concatenate(variances)[:, None] * scale**2
+
     def given(
         self, points: Float[np.ndarray, "n D"], values: Float[np.ndarray, "n O"], weights: Float[np.ndarray, " n"]
     ):
@@ -103,11 +116,15 @@ def fit_process(
 
 
 @eqx.filter_jit
-def _many(process: NeighbourProcess, x: Float[Array, "K D"], nearest: Int[Array, "K k"]):
+def _many(
+    process: NeighbourProcess, x: Float[Array, "K D"], nearest: Int[Array, "K k"], own: Int[Array, " K"] | None = None
+):
+    """Mean and variance of new measurements at points, which weigh as much as the measurements `own` where these are given."""
     parts = (process.points, process.values, process.weights)
     kernel = (process.lengths, process.smoothness, process.variance, process.noise)
-    one = lambda x, near: _conditional(*(a[near] for a in parts), x, *kernel)  # pyright: ignore[reportCallIssue]
-    return jax.vmap(one)(x, nearest)
+    weights = jnp.ones(len(x), x.dtype) if own is None else process.weights[own]
+    one = lambda x, near, weight: _conditional(*(a[near] for a in parts), x, *kernel, weight)  # pyright: ignore[reportCallIssue]
+    return jax.vmap(one)(x, nearest, weights)
 
 
 @quick_jit

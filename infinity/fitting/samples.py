@@ -159,7 +159,7 @@ class Samples:
         stage = stage.balanced(x[new], z[new], w[new], values[new], deviations)
         mixed = stage.mixed(x[new], values[new], deviations)[0]
         if self.error(link, mixed, count) > worthwhile * self.error(link, values, count):
-            stage, mixed = stage.with_balance(np.zeros(z.shape[1])), values[new]
+            stage, mixed = stage.silent(), values[new]
         total = np.average((z[new] - mixed) ** 2, axis=0, weights=w[new])
         repeats = self.repeats._replace(variance=self.repeats.variance / scaled.noise**2)
         stage = stage.with_twins(x[seen], z[seen], w[seen], repeats, total)

@@ -251,8 +251,13 @@ def select(
         dense = sized(FUNCTIONS - 1, FUNCTIONS, DENSE_MODES, DENSE_ROWS_PER_UNKNOWN)
         if dense is not None and dense.modes > modes:
             attempt(chosen.link, dense, FUNCTIONS)
+    larger = sized(chosen.degree, functions, min(round(MORE_MODES * modes), MOST_MODES), ROWS_PER_UNKNOWN)
+    if larger is not None and larger.modes > modes >= FEW_MODES and chosen.error > RANK_ABOVE:
+        attempt(chosen.link, larger, functions)
+    # Where many modes win there are rows enough for them, and finer functions of fewer would cost more than they give.
+    wide = best[1] is larger
     rich = None
-    if chosen.error > CLEAN:
+    if chosen.error > CLEAN and not wide:
         # One start of a rich model errs wildly where there are few data, the average of two does not; the evidence decides how much of it is used.
         rich, count = sized(3, RICH_FUNCTIONS, RICH_MODES, RICH_ROWS_PER_UNKNOWN), RICH_FUNCTIONS
         if rich is None or rich.modes < FEW_MODES:
@@ -260,10 +265,7 @@ def select(
         rich = rich if rich is not None and rich.unknowns(outputs) > chosen.unknowns else None
         if rich is not None:
             attempt(chosen.link, rich, count, starts=2)
-    larger = sized(chosen.degree, functions, min(round(MORE_MODES * modes), MOST_MODES), ROWS_PER_UNKNOWN)
-    if larger is not None and larger.modes > modes >= FEW_MODES and chosen.error > RANK_ABOVE:
-        attempt(chosen.link, larger, functions)
-    if chosen.error > FINE_ABOVE and rich is None:
+    if chosen.error > FINE_ABOVE and rich is None and not wide:
         # The evidence decides how much of a fine spline is used, so that it needs fewer rows an unknown.
         finer = sized(3, FINE_FUNCTIONS, FINE_MODES, FINE_ROWS_PER_UNKNOWN)
         if finer is not None:

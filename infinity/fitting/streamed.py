@@ -151,7 +151,9 @@ def solve_streamed(
     certificate = certify(residuals_of(static), params, tuple(jnp.asarray(a, table.dtype) for a in sample))
     options = {"link": selected.link, "members": len(fits), "copies": table.copies}
     if selected.local is not None:
-        options["local"] = [float(balance) for balance in selected.local.balance]
+        options["local"] = [float(balance) for balance in selected.local.balance.weight]
+        if selected.local.dense is not None:
+            options["dense"] = [float(balance) for balance in selected.local.dense_balance.weight]
         options["twins"] = selected.local.twins is not None
     if levels is not None:
         deviations = np.sqrt(np.asarray(levels.spread)) * scaled.scale

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
@@ -164,9 +165,19 @@ def _with_constant_targets(result: Result, table: Table) -> Result:
     local = result.predictor.local
     if local is not None:
         process = local.process
+        widen = lambda balance: jax.tree.map(lambda row: spread(row, 0.0), balance)
         parts = (embed(local.law, 1.0, 0.0), spread(process.values.T, 0.0).T, spread(process.scale, 0.0))
-        where = lambda stage: (stage.law, stage.process.values, stage.process.scale, stage.balance)
-        local = eqx.tree_at(where, local, (*parts, spread(local.balance, 0.0)))
+        where = lambda stage: (
+            stage.law,
+            stage.process.values,
+            stage.process.scale,
+            stage.balance,
+            stage.dense_balance,
+        )
+        local = eqx.tree_at(where, local, (*parts, widen(local.balance), widen(local.dense_balance)))
+        if local.dense is not None:
+            parts = (spread(local.dense.values.T, 0.0).T, spread(local.dense.scale, 0.0))
+            local = eqx.tree_at(lambda stage: (stage.dense.values, stage.dense.scale), local, parts)
         if local.twins is not None:
             twins = local.twins
             parts = (spread(twins.values.T, 0.0).T, spread(twins.pure, 1.0), spread(twins.total, 1.0))

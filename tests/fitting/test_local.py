@@ -110,8 +110,8 @@ def test_the_likelihood_finds_noise_and_lengths():
 def test_it_pays_where_no_few_products_do(noisy, result):
     x, y = noisy
     stage = result.predictor.local
-    assert float(stage.balance[0]) > 0
-    assert result.options["local"] == [float(stage.balance[0])]
+    assert float(stage.balance.weight[0]) > 0
+    assert result.options["local"] == [float(stage.balance.weight[0])]
     error = lambda prediction: float(np.sqrt(np.mean((np.asarray(prediction) - y[500:]) ** 2)))
     whole, alone = error(result.predict(x[500:])), error(result.model.predict(x[500:]))
     assert whole < WORTHWHILE * alone
@@ -184,7 +184,7 @@ def test_each_part_counts_by_what_it_knows():
     mixed, spread = stage.mixed(x[:3], value, std)
     np.testing.assert_allclose(mixed, np.array([[0.0], [0.5], [1.0]]) * own, atol=1e-12)
     np.testing.assert_allclose(spread, np.array([[0.0], [1.0], [1.0]]) * own_std, rtol=1e-6, atol=1e-8)
-    alone = stage.with_balance(np.zeros(1)).mixed(x[:3], value, std)
+    alone = stage.silent().mixed(x[:3], value, std)
     np.testing.assert_array_equal(alone[0], value)
     np.testing.assert_array_equal(alone[1], std)
 

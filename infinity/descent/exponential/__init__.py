@@ -1,7 +1,7 @@
 """Direct solves of sums and products of exponential-trigonometric atoms: the start is found from the samples, not given."""
 
 from .batch import solve_batch
-from .lattice import Start, lattice_starts
+from .lattice import Start, Starts, lattice_starts
 from .order import criterion, floor
 from .product import Factors, Polished, polish
 from .samples import Samples, samples_of
@@ -14,6 +14,7 @@ __all__ = [
     "Samples",
     "SignalFit",
     "Start",
+    "Starts",
     "criterion",
     "floor",
     "lattice_starts",

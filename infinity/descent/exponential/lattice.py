@@ -182,9 +182,16 @@ def start_from(
     return Start(pairs, alpha, omega)
 
 
+class Starts(NamedTuple):
+    """Starts, the most promising first, and half the sum of squares a degree of freedom that the poles leave when any of their products may occur."""
+
+    starts: list[Start]
+    variance: float
+
+
 def lattice_starts(
     Y: np.ndarray, rank: int, atoms: int, *, steps: list[float], exact: bool, count: int = 4, seed: int = 0
-) -> list[Start]:
+) -> Starts:
     """Starts for a sum of `rank` products of `atoms` atoms a dimension from samples on a grid centred at zero.
 
     **Arguments:** the samples `(n_1, ..., n_D)`; rank and atoms; the steps of the grid; whether the samples are exact; how many starts; the seed of the search.
@@ -194,12 +201,20 @@ def lattice_starts(
     bases = [basis(t, *p) for t, p in zip(centred, poles, strict=True)]
     core = core_of(Y, bases)
     energies = block_energies(core)
+    variance = _left(Y, core, bases) / max(Y.size - core.size, 1)
     starts = []
     if exact:
         terms = connected_terms(energies)
         if len(terms) == rank and all(len(k) <= atoms for term in terms for k in term):
-            return [start_from(core, bases, poles, terms, atoms)]
+            return Starts([start_from(core, bases, poles, terms, atoms)], variance)
     for labels in assignments(energies, rank, count, seed):
         terms = [[np.flatnonzero(label == j) for label in labels] for j in range(rank)]
         starts.append(start_from(core, bases, poles, terms, atoms))
-    return starts
+    return Starts(starts, variance)
+
+
+def _left(Y: np.ndarray, core: np.ndarray, bases: list[np.ndarray]) -> float:
+    """Half the sum of squares that the whole core leaves."""
+    for d, B in enumerate(bases):
+        core = np.moveaxis(np.tensordot(B / np.maximum(np.linalg.norm(B, axis=0), 1e-300), core, axes=(1, d)), 0, d)
+    return 0.5 * float(np.sum((Y - core) ** 2))

@@ -1,0 +1,210 @@
+r"""A Gaussian process on all measurements of a small table.
+
+    z ~ N(0, K + S),    k(x, x') = 1 + v prod_d m_d(|x_d - x'_d| / l_d),    m_d(t) = (1 + a_d t + b_d t^2 / 3) exp(-t),    S = diag(s^2 / w_i)
+
+The smoothness of an input, from 0 to 2, mixes Matérn's kernels of order 1/2, 3/2 and 5/2: `a = min(smoothness, 1)`, `b = max(smoothness - 1, 0)`. Lengths,
+smoothness, variance and noise maximise the likelihood of some of the measurements. Each measurement is predicted from all others without another solve:
+
+    z_i - mean_i = [K^-1 z]_i / [K^-1]_ii,    var_i = 1 / [K^-1]_ii
+
+(Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, sections 4.2 and 5.4.)
+"""
+
+import functools
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ..compilation import quick_jit
+from .neighbours import SPREAD, TYPICAL
+
+# Tables of up to so many rows: the factorisation is cubic.
+MOST_ROWS = 2000
+# Measurements whose likelihood is maximised, few at first, and the steps for each number of them.
+SCORED = {200: 40, 600: 20}
+SMOOTHEST = 2.0
+_BATCH = 512
+
+
+class DenseProcess(eqx.Module):
+    """The process given its measurements.
+
+    **Fields:** `points` `(N, D)`, `values` `(N, O)` and `weights` `(N,)` of the measurements; `lengths` and `smoothness` `(D,)` of the kernel; `variance` and
+    `noise`, of each output in units of `scale` `(O,)`.
+    """
+
+    points: Float[Array, "N D"]
+    values: Float[Array, "N O"]
+    weights: Float[Array, " N"]
+    lengths: Float[Array, " D"]
+    smoothness: Float[Array, " D"]
+    variance: Float[Array, ""]
+    noise: Float[Array, ""]
+    scale: Float[Array, " O"]
+
+    def many(self, x: Float[np.ndarray, "K D"]) -> tuple[Float[np.ndarray, "K O"], Float[np.ndarray, "K O"]]:
+        """The mean at many points, and the variance of a new measurement there."""
+        import scipy.linalg
+
+        factor, solved = self._solved
+        own = 1.0 + float(self.variance) + float(self.noise)
+        means, variances = [np.zeros((0, len(self.scale)))], [np.zeros(0)]
+        for at in range(0, len(x), _BATCH):
+            rows = np.resize(x[at : at + _BATCH], (_BATCH, x.shape[1]))
+            k = np.asarray(_between(self, jnp.asarray(rows, self.points.dtype)), float)[: len(x) - at]
+            means.append(k @ solved)
+            known = scipy.linalg.solve_triangular(factor, k.T, lower=True, check_finite=False)
+            variances.append(np.maximum(own - np.sum(known**2, axis=0), float(self.noise)))
+        scale = np.asarray(self.scale, float)
+        return np.concatenate(means) * scale, np.concatenate(variances)[:, None] * scale**2
+
+    def left_out(self) -> tuple[Float[np.ndarray, "N O"], Float[np.ndarray, "N O"]]:
+        """Each measurement as predicted from all others, and the variance of that."""
+        import scipy.linalg
+
+        factor, solved = self._solved
+        root = scipy.linalg.solve_triangular(factor, np.eye(len(factor)), lower=True, check_finite=False)
+        diagonal = np.sum(root**2, axis=0)[:, None]
+        scale = np.asarray(self.scale, float)
+        return np.asarray(self.values, float) - scale * solved / diagonal, scale**2 / diagonal
+
+    def given(
+        self, points: Float[np.ndarray, "n D"], values: Float[np.ndarray, "n O"], weights: Float[np.ndarray, " n"]
+    ) -> "DenseProcess":
+        """The same process given other measurements; those of weight zero are left out."""
+        kept = weights > 0
+        arrays = tuple(
+            jnp.asarray(a[kept], self.points.dtype) for a in (points, values, weights / weights[kept].mean())
+        )
+        where = lambda process: (process.points, process.values, process.weights)
+        return eqx.tree_at(where, self, arrays)
+
+    @functools.cached_property
+    def _solved(self) -> tuple[np.ndarray, np.ndarray]:
+        """Cholesky's factor of the measurements' covariance, and that matrix inverse times their values."""
+        import scipy.linalg
+
+        K = np.concatenate([np.asarray(_between(self, rows), float) for rows in jnp.array_split(self.points, 4)])
+        K[np.diag_indices(len(K))] += float(self.noise) / np.asarray(self.weights, float)
+        factor = scipy.linalg.cholesky(K, lower=True, overwrite_a=True, check_finite=False)
+        scale = np.asarray(self.scale, float)  # zero for a target that is certain
+        scaled = np.asarray(self.values, float) / np.where(scale > 0, scale, 1.0)
+        return factor, scipy.linalg.cho_solve((factor, True), scaled, check_finite=False)
+
+
+def fit_dense(
+    points: Float[np.ndarray, "N D"], values: Float[np.ndarray, "N O"], weights: Float[np.ndarray, " N"], seed: int
+) -> DenseProcess:
+    """Fit the process to measurements.
+
+    **Arguments:** points on a box of about unit size; values of about zero mean; weights; the seed that draws the measurements of the likelihood.
+
+    >>> import numpy as np
+    >>> from infinity.fitting.dense import fit_dense
+    >>> x = np.random.default_rng(0).uniform(size=(80, 2))
+    >>> process = fit_dense(x, np.sin(3 * x[:, :1]) * x[:, 1:], np.ones(80), 0)
+    >>> mean, variance = process.many(np.array([[0.5, 0.5]]))
+    >>> bool(abs(mean[0, 0] - 0.5 * np.sin(1.5)) < 1e-2)
+    True
+    """
+    import scipy.optimize  # slow to import
+
+    kept = weights > 0
+    points, values, weights = points[kept], values[kept], weights[kept] / weights[kept].mean()
+    N, D = points.shape
+    scale = np.sqrt(np.mean(values**2, axis=0))
+    scale = np.where(scale > 0, scale, 1.0)
+    order = np.random.default_rng(seed).permutation(N)
+    parameters = np.concatenate([np.full(D, np.log(TYPICAL)), np.full(D, 0.5), np.log([1.0, 0.05])])
+    bounds = [(np.log(1e-3), np.log(30.0))] * D + [(0.0, SMOOTHEST)] * D + [np.log([1e-4, 1e3]), np.log([1e-10, 30.0])]
+    for count, steps in SCORED.items():
+        some = order[:count]
+        pairs = np.tril_indices(len(some), -1)
+        apart = jnp.asarray(np.abs(points[some[pairs[0]]] - points[some[pairs[1]]]))
+
+        def goal(p, measured=(apart, pairs, values[some] / scale, weights[some])):
+            value, slope = _likelihood(p, *measured)
+            off = (p[:D] - np.log(TYPICAL)) / SPREAD
+            slope[:D] += off / SPREAD
+            return value + 0.5 * np.sum(off**2), slope
+
+        found: Any = scipy.optimize.minimize(
+            goal, parameters, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": steps}
+        )
+        parameters = found.x if np.all(np.isfinite(found.x)) else parameters
+    kernel = _unpacked(parameters)
+    return DenseProcess(*(jnp.asarray(a) for a in (points, values, weights, *kernel, scale)))
+
+
+def _unpacked(p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Lengths, smoothness, variance and noise; some noise stays, so that close measurements do no harm."""
+    D = len(p) // 2 - 1
+    variance, noise = np.exp(p[-2]), np.exp(p[-1])
+    return np.exp(p[:D]), p[D:-2], np.asarray(variance), np.asarray(noise + _least() * (1 + variance))
+
+
+def _least() -> float:
+    """The least noise, in units of the whole variance: the covariances are rounded to the precision that JAX works in."""
+    return float(np.sqrt(jnp.finfo(jnp.result_type(float)).eps))
+
+
+def _likelihood(p: np.ndarray, apart: Float[Array, "pairs D"], pairs: Any, Z: np.ndarray, W: np.ndarray):
+    """Negative logarithm of the likelihood of values `(n, O)` with weights, and its gradient; infinite where rounding leaves no positive definite matrix.
+
+    With `C = O K^-1 - K^-1 Z Z^T K^-1` the gradient is `tr(C dK) / 2`, so that only the kernel is differentiated.
+    """
+    import scipy.linalg
+
+    lapack: Any = scipy.linalg.lapack
+    lengths, _, variance, noise = _unpacked(p)
+    n, O = Z.shape
+    kernel = jnp.asarray(p[: 2 * len(lengths)])
+    K = np.empty((n, n))
+    K[pairs] = 1.0 + variance * np.asarray(_correlations(kernel, apart), float)
+    K[np.diag_indices(n)] = 1.0 + variance + noise / W
+    factor, failed = lapack.dpotrf(K, lower=1)
+    if failed:
+        return np.inf, np.zeros_like(p)
+    inverse = lapack.dpotri(factor, lower=1)[0]
+    a = scipy.linalg.cho_solve((factor, True), Z, check_finite=False)
+    C = O * inverse - a @ a.T
+    beside, diagonal = C[pairs], np.diagonal(C)
+    total, slope = _pull(kernel, apart, jnp.asarray(beside))
+    # The diagonal counts half, as each pair stands twice in the trace.
+    ridge = 0.5 * np.sum(diagonal / W)
+    own = variance * (float(total) + 0.5 * np.sum(diagonal))
+    floor = _least() * variance * ridge
+    value = 0.5 * np.sum(a * Z) + O * np.sum(np.log(np.diagonal(factor)))
+    return value, np.concatenate([variance * np.asarray(slope, float), [own + floor, np.exp(p[-1]) * ridge]])
+
+
+def _correlation(t: Float[Array, "*b D"], smoothness: Float[Array, " D"]) -> Float[Array, "*b"]:
+    a, b = jnp.clip(smoothness, 0, 1), jnp.clip(smoothness - 1, 0, 1) / 3
+    return jnp.exp(jnp.sum(jnp.log1p(t * (a + t * b)) - t, axis=-1))
+
+
+@quick_jit
+def _correlations(kernel: Float[Array, " D2"], apart: Float[Array, "pairs D"]) -> Float[Array, " pairs"]:
+    return _of_pairs(kernel, apart)
+
+
+@quick_jit
+def _pull(kernel: Float[Array, " D2"], apart: Float[Array, "pairs D"], beside: Float[Array, " pairs"]):
+    """The sum of all correlations times given numbers, and its gradient."""
+    return jax.value_and_grad(lambda kernel: jnp.vdot(beside, _of_pairs(kernel, apart)))(kernel)
+
+
+def _of_pairs(kernel: Float[Array, " D2"], apart: Float[Array, "pairs D"]) -> Float[Array, " pairs"]:
+    D = apart.shape[1]
+    return _correlation(apart / jnp.exp(kernel[:D]), kernel[D:])
+
+
+@eqx.filter_jit
+def _between(process: DenseProcess, x: Float[Array, "K D"]) -> Float[Array, "K N"]:
+    """The covariance of points with the measurements."""
+    t = jnp.abs(x[:, None] - process.points[None]) / process.lengths
+    return 1.0 + process.variance * _correlation(t, process.smoothness)
