@@ -56,6 +56,14 @@ class Outside(enum.StrEnum):
     CLAMP = "clamp"
     LINEAR = "linear"
     NAN = "nan"
+    EXTRAPOLATE = "extrapolate"
+
+
+class Kind(enum.StrEnum):
+    """What kind of model is fitted."""
+
+    KHRONOS = "khronos"
+    AION = "aion"
 
 
 class Format(enum.StrEnum):
@@ -185,6 +193,13 @@ def _fit(
         list[str] | None,
         typer.Option("--levels", help="Numeric inputs whose repeated values have an effect of their own: a,b,c."),
     ] = None,
+    model: Annotated[
+        Kind,
+        typer.Option("--model", help="Separable splines, or exponential-trigonometric atoms, for signals over time."),
+    ] = Kind.KHRONOS,
+    terms: Annotated[
+        int | None, typer.Option("--terms", min=1, help="Atoms of an AION in each factor. [default: chosen]")
+    ] = None,
     modes: Annotated[int | None, typer.Option("--modes", min=1, help="Products in the sum. [default: chosen]")] = None,
     elements: Annotated[
         int | None, typer.Option("--elements", min=1, help="Spline cells an input. [default: chosen]")
@@ -208,18 +223,27 @@ def _fit(
     ] = 0.1,
     seed: Annotated[int, typer.Option("--seed", min=0, max=_LARGEST_SEED, help="Decides the split and the start.")] = 0,
     outside: Annotated[
-        Outside, typer.Option("--outside", help="What the model does outside the table's range.")
-    ] = Outside.WARN,
+        Outside | None,
+        typer.Option(
+            "--outside", help="What the model does outside the table's range. [default: warn; of an AION: extrapolate]"
+        ),
+    ] = None,
     float32: Annotated[bool, typer.Option("--float32", help="Single precision.")] = False,
-    plots: Annotated[bool, typer.Option(help="Draw parity.png and factors.png.")] = True,
+    plots: Annotated[bool, typer.Option(help="Draw parity.png and factors.png, of a signal forecast.png.")] = True,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the same fit where it was interrupted.")] = False,
 ) -> None:
     """Turn a table into a model and write a run folder."""
     from ..io import check_writable, column_names, read_table
     from .columns import choose_categories, choose_columns, split_names
     from .folder import check_replaceable, journal_of
+    from .kinds import check_kind
     from .task import FitOptions, Source, execute
 
+    given = {
+        "elements": elements, "degree": degree, "link": link, "local": local, "levels": levels, "lower": lower, "upper": upper, "terms": terms,
+        "categorical": categorical, "resume": resume or None, f"missing {missing.value}": missing, f"outside {outside and outside.value}": outside,
+    }  # fmt: skip
+    check_kind(model.value, [name for name, value in given.items() if value is not None], lambda name: f"--{name}")
     folder = Path("runs") / data.stem if out is None else out
     check_replaceable(folder)
     check_writable(folder)
@@ -231,7 +255,8 @@ def _fit(
     table = read_table(data, [*chosen, *target], categories, missing != Missing.ERROR)
     _prepare_jax(float32)
     options = FitOptions(
-        modes=modes, elements=elements, degree=degree, link=link.value if link else None, local=local, holdout=holdout, seed=seed, outside=outside.value,
+        modes=modes, elements=elements, degree=degree, link=link.value if link else None, local=local, holdout=holdout, seed=seed,
+        outside=outside.value if outside else None, model=model.value, terms=terms,
         precision="float32" if float32 else "float64", plots=plots, missing=missing.value,
         levels=tuple(split_names(levels, available) or ()), lower=tuple(lower or ()), upper=tuple(upper or ()),
     )  # fmt: skip

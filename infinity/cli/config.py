@@ -1,4 +1,4 @@
-"""A run as a TOML file: `[data] [model] [fit] [output] [compare]`, each key known and typed.
+"""A run as a TOML file: `[data] [model] [fit] [output] [compare] [planes]`, each key known and typed.
 
 Pydantic checks the values; what it says is turned into the file, the line of the key, and the nearest valid key.
 """
@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from .kinds import KINDS, check_kind
 from .peers import PEERS
 from .problems import PROBLEMS
 
@@ -55,8 +56,10 @@ class Data(_Section):
 
 
 class Model(_Section):
-    """The size of the model and the bounds of its targets; what is left out is chosen."""
+    """The kind and size of the model and the bounds of its targets; what is left out is chosen."""
 
+    kind: Literal[KINDS] = "khronos"  # pyright: ignore[reportInvalidTypeForm]
+    terms: Count | None = None
     modes: Count | None = None
     elements: Count | None = None
     degree: Annotated[int, Field(ge=0)] | None = None
@@ -66,13 +69,18 @@ class Model(_Section):
     lower: float | list[float] | None = None
     upper: float | list[float] | None = None
 
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> "Model":
+        check_kind(self.kind, [name for name in type(self).model_fields if name in self.model_fields_set])
+        return self
+
 
 class Fit(_Section):
     """How to fit and how to judge."""
 
     holdout: Annotated[float, Field(ge=0.0, le=0.9)] = 0.1
     seed: Seed = 0
-    outside: Literal["error", "warn", "clamp", "linear", "nan"] = "warn"
+    outside: Literal["error", "warn", "clamp", "linear", "nan", "extrapolate"] | None = None
     precision: Literal["float32", "float64"] = "float64"
 
 
@@ -89,6 +97,12 @@ class Compare(_Section):
     peers: list[Literal[PEERS]] = []  # pyright: ignore[reportInvalidTypeForm]
 
 
+class Planes(_Section):
+    """Where three minimisers begin that are compared on planes of the loss: amplitude, alpha, omega and phase of one atom, at the time zero."""
+
+    start: Annotated[list[float], Field(min_length=4, max_length=4)] | None = None
+
+
 class Config(_Section):
     """One run."""
 
@@ -97,6 +111,19 @@ class Config(_Section):
     fit: Fit = Fit()
     output: Output = Output()
     compare: Compare = Compare()
+    planes: Planes = Planes()
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> "Config":
+        given = [f"missing {self.data.missing}", f"outside {self.fit.outside}"]
+        check_kind(self.model.kind, ["categorical", *given] if self.data.categorical else given)
+        if self.planes.start is not None and (self.model.kind, self.model.terms, self.model.modes or 1) != (
+            "aion",
+            1,
+            1,
+        ):
+            raise ValueError('planes are drawn for a single atom; give the model kind = "aion" and terms = 1')
+        return self
 
 
 def load_config(path: Path) -> Config:
@@ -156,7 +183,7 @@ def _explain(path: Path, text: str, error: ValidationError) -> str:
     message = first["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
     got = "" if first["type"] == "value_error" else f"; got {first['input']!r}"
-    return f"{where}: {name}: {message}{got}{more}"
+    return f"{where}: {f'{name}: ' if name else ''}{message}{got}{more}"
 
 
 def _sections() -> dict[str, list[str]]:

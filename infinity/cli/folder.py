@@ -1,4 +1,4 @@
-"""A run folder: `{model.inf, predictor.inf, result.json, parity.png, factors.png, config.toml}`, put in place whole.
+"""A run folder: `{model.inf, predictor.inf, result.json, parity.png, factors.png | forecast.png, config.toml}`, put in place whole.
 
 An older run may be replaced; a folder that holds anything else never is. Until a run is finished its folder holds a `journal/` of what is, which the
 finished run replaces with the rest.

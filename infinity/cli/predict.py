@@ -19,6 +19,7 @@ _POLICIES = {
     "clamp": "each is predicted at the nearest point of the range",
     "linear": "they are continued along straight lines",
     "nan": "their predictions are NaN",
+    "extrapolate": "the formula of the model goes on there",
 }
 
 

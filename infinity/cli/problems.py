@@ -1,9 +1,10 @@
-r"""Test functions of the surrogate-modelling literature: `y = f(x)` with `x` uniform in a box.
+r"""Test functions of the surrogate-modelling literature: `y = f(x)` with `x` uniform in a box; and a signal of one atom.
 
     borehole   2π T_u (H_u − H_l) / (ln(r/r_w) (1 + 2 L T_u / (ln(r/r_w) r_w² K_w) + T_u/T_l))
     piston     2π √(M / (k + S² P₀V₀T_a / (T₀V²)))
     OTL        (V_b1 + 0.74) b / (b + R_f) + 11.35 R_f / (b + R_f) + 0.74 R_f b / ((b + R_f) R_c1),  b = β (R_c2 + 9)
     wing       0.036 S^0.758 W_fw^0.0035 (A/cos²Λ)^0.6 q^0.006 λ^0.04 (100 t_c/cosΛ)^−0.3 (N_z W_dg)^0.49 + S W_p
+    damped     (3/2) e^(−3t/10) cos(3t + ½)  at equal times
     Friedman 1 10 sin(π x₀ x₁) + 20 (x₂ − ½)² + 10 x₃ + 5 x₄  (five more inputs do nothing)
 
 Ranges as in S. Surjanovic and D. Bingham, *Virtual Library of Simulation Experiments*.
@@ -25,17 +26,22 @@ class Problem:
     - `target`: the name of the value.
     - `function`: takes the inputs as keywords, each of shape `(N,)`.
     - `source`: where it is from.
+    - `equal`: points of one input at equal steps from end to end, as of a signal, instead of random ones.
     """
 
     ranges: Mapping[str, tuple[float, float]]
     target: str
     function: Callable[..., np.ndarray]
     source: str
+    equal: bool = False
 
     def sample(self, samples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Draw uniform points: `x` of shape `(samples, D)` and `y` of shape `(samples,)`."""
+        """Draw uniform points, or take them at equal steps: `x` of shape `(samples, D)` and `y` of shape `(samples,)`."""
         low, high = np.array(list(self.ranges.values())).T
-        x = np.random.default_rng(seed).uniform(low, high, (samples, len(low)))
+        if self.equal:
+            x = np.linspace(low, high, samples)
+        else:
+            x = np.random.default_rng(seed).uniform(low, high, (samples, len(low)))
         return x, self.function(**dict(zip(self.ranges, x.T, strict=True)))
 
 
@@ -71,6 +77,11 @@ def friedman1(x0, x1, x2, x3, x4, **inactive):
     return 10 * np.sin(np.pi * x0 * x1) + 20 * (x2 - 0.5) ** 2 + 10 * x3 + 5 * x4
 
 
+def damped_oscillation(t):
+    """One exponential-trigonometric atom: a release that rings down."""
+    return 1.5 * np.exp(-0.3 * t) * np.cos(3 * t + 0.5)
+
+
 PROBLEMS: dict[str, Problem] = {
     "borehole": Problem(
         {
@@ -101,4 +112,5 @@ PROBLEMS: dict[str, Problem] = {
         "weight", wing_weight, "Forrester, Sobester and Keane 2008",
     ),
     "friedman1": Problem({f"x{i}": (0.0, 1.0) for i in range(10)}, "y", friedman1, "Friedman 1991"),
+    "damped oscillation": Problem({"t": (0.0, 4.0)}, "y", damped_oscillation, "one atom, without noise", equal=True),
 }  # fmt: skip

@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 
 from .certificate import summarise
-from .console import number, progress_line, r_squared, show_pairs, show_table
+from .console import progress_line
 from .folder import FORMAT, FORMAT_VERSION, PREDICTOR, plain
+from .planes import compare_paths, describe_paths, draw_planes
+from .series import check_times, describe_atoms, draw_series
+from .summary import summarise_run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +31,10 @@ class Source:
 
 @dataclasses.dataclass(frozen=True)
 class FitOptions:
-    """The choices of a run, with the command line's defaults; of `lower` and `upper` none, one for all targets, or one a target."""
+    """The choices of a run, with the command line's defaults.
+
+    Of `lower` and `upper` none, one for all targets, or one a target; of `start` none, or where minimisers are compared from.
+    """
 
     modes: int | None = None
     elements: int | None = None
@@ -37,13 +43,16 @@ class FitOptions:
     local: bool | None = None
     holdout: float = 0.1
     seed: int = 0
-    outside: str = "warn"
+    outside: str | None = None
     precision: str = "float64"
     plots: bool = True
     missing: str = "error"
     levels: tuple[str, ...] = ()
     lower: tuple[float, ...] = ()
     upper: tuple[float, ...] = ()
+    model: str = "khronos"
+    terms: int | None = None
+    start: tuple[float, ...] = ()
 
 
 def execute(
@@ -76,21 +85,28 @@ def execute(
     x = _in_precision(source.x, source.inputs, dtype, source.categories)
     y = _in_precision(source.y, source.targets, dtype)
     several = len(source.targets) > 1
+    model = _model(source, options)
+    if model is not None and len(source.inputs) == 1:
+        check_times(x, source.inputs[0])
     with progress_line(f"fitting {source.place}") as progress:
         result = fit(
             x, y if several else y[:, 0], names=list(source.inputs),
             target=list(source.targets) if several else source.targets[0],
-            modes=options.modes, elements=options.elements, degree=options.degree, link=options.link, local=options.local, outside=options.outside,
-            categories=source.categories, missing=options.missing, levels=options.levels, bounds=_bounds(options, source.targets),
-            holdout=options.holdout, seed=options.seed, progress=progress, journal=journal,
+            model=model, modes=options.modes if model is None else None, elements=options.elements, degree=options.degree,
+            link=options.link, local=options.local, outside=options.outside,
+            categories=source.categories, missing=options.missing, levels=options.levels or None, bounds=_bounds(options, source.targets),
+            holdout=options.holdout, seed=options.seed, progress=progress, journal=journal if model is None else None,
         )  # fmt: skip
     record = _record(source, options, result)
+    kept = _kept(source, options)
     if peers:
         from .peers import compare
 
-        kept = _kept(source, options)
         places = np.searchsorted(kept, result.heldout)
         record["peers"] = compare(peers, result.model.coded(source.x[kept]), source.y[kept], places, options.seed)
+    compared = compare_paths(x[kept], y[kept], result, options.start) if options.start else None
+    if compared is not None:
+        record["planes"] = describe_paths(compared)
     record = plain(record)
     notes = []
     with atomic_folder(folder) as partial:
@@ -98,13 +114,29 @@ def execute(
         save(result.model, partial / "model.inf", header=about)
         save(result.predictor, partial / PREDICTOR, header=about)
         if options.plots:
-            notes = _draw(partial, source, x, y, result, _kept(source, options))
+            notes = _draw(partial, source, x, y, result, kept)
+        if compared is not None and options.plots and not notes:
+            draw_planes(compared, partial / "planes.png")
         if config is not None:
             shutil.copyfile(config, partial / "config.toml")
         (partial / "result.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         written = sorted(entry.name for entry in partial.iterdir())
-    _summarise(record, folder, written, notes)
+    summarise_run(record, folder, written, notes)
     return record
+
+
+def _model(source: Source, options: FitOptions) -> Any:
+    """What `inf.fit` takes as its model: nothing where one is selected, an AION of a wanted size, or the word for one whose size is chosen."""
+    if options.model == "khronos":
+        return None
+    if options.modes is None and options.terms is None:
+        return "aion"
+    import jax
+
+    from ..models import AION
+
+    modes, terms, key = options.modes or 1, options.terms or 1, jax.random.key(options.seed)
+    return AION(len(source.inputs), modes=modes, terms=terms, outputs=len(source.targets), key=key)
 
 
 def _in_precision(
@@ -157,6 +189,7 @@ def _record(source: Source, options: FitOptions, result: Any) -> dict[str, Any]:
 
     from ..io import provenance
 
+    exponential = result.options["model"] == "AION"
     leaves = [leaf for leaf in jax.tree.leaves(result.model.inner) if hasattr(leaf, "dtype") and leaf.dtype.kind == "f"]
     device = jax.devices()[0]
     return {
@@ -169,6 +202,7 @@ def _record(source: Source, options: FitOptions, result: Any) -> dict[str, Any]:
             "targets": source.targets,
         },
         "unknowns": sum(leaf.size for leaf in leaves),
+        **({"atoms": describe_atoms(result), "origin": result.model.inner.origin} if exponential else {}),
         "metrics": result.metrics,
         "success": result.success,
         "status": result.status,
@@ -198,36 +232,10 @@ def _draw(folder: Path, source: Source, x: np.ndarray, y: np.ndarray, result: An
     for o, name in enumerate(source.targets):
         plot.parity(y[rows, o], prediction[:, o], ax=axes[0, o], label=name)
     axes[0, 0].figure.savefig(folder / "parity.png", dpi=150)
+    if result.options["model"] == "AION" and len(source.inputs) == 1:
+        drawn = draw_series(x[kept], y[kept], result, kept, (source.inputs[0], source.targets))
+        drawn[0, 0].figure.savefig(folder / "forecast.png", dpi=150)
+        return []
     drawn = plot.factors(result.predict, x[kept], source.inputs, source.targets[0])
     drawn[0].figure.savefig(folder / "factors.png", dpi=150)
     return []
-
-
-def _summarise(record: dict[str, Any], folder: Path, written: Sequence[str], notes: Sequence[str]) -> None:
-    data, train, heldout = record["data"], record["metrics"]["train"], record["metrics"]["heldout"]
-    timings, alone = record["timings"], record["metrics"].get("separable")
-    rows = f"{train['rows']} for fitting" + (f", {heldout['rows']} held out" if heldout else "")
-    pairs = [
-        ("data", f"{data['source']}: {data['rows']} rows ({rows})"),
-        ("inputs", ", ".join(data["inputs"])),
-        ("target", ", ".join(data["targets"])),
-        ("unknowns", str(record["unknowns"])),
-        ("NRMSE", f"{number(train['nrmse'])} fitted" + (f", {number(heldout['nrmse'])} held out" if heldout else "")),
-        *([("separable", f"NRMSE {number(alone['nrmse'])} held out, the smooth model alone")] if alone else []),
-        ("R2", f"{r_squared(train['r2'])} fitted" + (f", {r_squared(heldout['r2'])} held out" if heldout else "")),
-        ("seconds", f"{timings['run']:.2f} solving, {timings['compile']:.2f} compiling"),
-        ("status", f"{record['status']}: {record['message']}"),
-        ("written", f"{folder}/ ({', '.join(written)})"),
-        *(("note", note) for note in notes),
-    ]
-    show_pairs(pairs)
-    if record.get("peers"):
-        print()
-        ours = {"name": "infinity", "seconds": timings["run"] + timings["compile"], **(heldout or train)}
-        show_table(
-            ("model", "NRMSE held out", "R2", "seconds"),
-            [
-                (p["name"], number(p["nrmse"]), r_squared(p["r2"]), f"{p['seconds']:.2f}")
-                for p in [ours, *record["peers"]]
-            ],
-        )

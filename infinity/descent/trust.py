@@ -73,7 +73,7 @@ def levenberg_marquardt(
     *,
     rtol: float,
     atol: float,
-    max_iterations: int,
+    max_iterations: int | Int[Array, ""],
     damping: float | Float[Array, ""],
     length: Callable[[Reduced, Array], Array] | None = None,
     line_cost: int = 0,

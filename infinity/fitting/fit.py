@@ -255,6 +255,7 @@ def fit(
             "model": type(solution.model if model is None else model).__name__,
             "outside": outside,
         },
+        judged=judged if exponential and len(heldout) else None,
     )
 
 

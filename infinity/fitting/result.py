@@ -31,6 +31,7 @@ class Result:
     - `timings`: seconds spent in `"compile"` and `"run"`.
     - `seed`, `heldout` (row indices from 0), `heldout_prediction` `(n, O)` by the fit that did not see them, `trials` (the models that were tried), `options`
       (what was chosen).
+    - `judged`: of an AION with held-out rows, the predictor that did not see them, for drawing its forecast; nothing else has it.
     """
 
     predictor: Predictor
@@ -48,6 +49,7 @@ class Result:
     heldout_prediction: Float[np.ndarray, "n O"]
     trials: list[Trial]
     options: dict[str, Any]
+    judged: Predictor | None = None
 
     @property
     def model(self) -> Fitted:

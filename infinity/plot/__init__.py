@@ -2,8 +2,20 @@
 
 from .factors import factors, partial_dependence
 from .figure import new_axes
+from .forecast import forecast, series_axes
+from .loss_plane import loss_plane
 from .parity import parity
 from .sobol import sobol
 from .towers import towers
 
-__all__ = ["factors", "new_axes", "parity", "partial_dependence", "sobol", "towers"]
+__all__ = [
+    "factors",
+    "forecast",
+    "loss_plane",
+    "new_axes",
+    "parity",
+    "partial_dependence",
+    "series_axes",
+    "sobol",
+    "towers",
+]

@@ -82,7 +82,7 @@ FIT_FAULTS = {
     "not an integer": (GOOD, ["--target", "y", "--modes", "many"], "'--modes'.*integer.*infinity fit --help"),
     "out of range": (GOOD, ["--target", "y", "--holdout", "1.5"], "'--holdout'.*0.9"),
     "seed overflow": (GOOD, ["--target", "y", "--seed", "99999999999999999999"], "'--seed'.*4294967295"),
-    "unknown policy": (GOOD, ["--target", "y", "--outside", "extrapolate"], "'--outside'.*'clamp'"),
+    "unknown policy": (GOOD, ["--target", "y", "--outside", "guess"], "'--outside'.*'clamp'"),
     "unwritable folder": (GOOD, ["--target", "y", "--out", "/proc/run"], "the folder /proc is not writable"),
     "parent is a file": (GOOD, ["--target", "y", "--out", "data.csv/run"], "is a file, not a folder"),
     "out is a file": (GOOD, ["--target", "y", "--out", "data.csv"], "data.csv is a file"),

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Complex, Float
+from jaxtyping import Array, Bool, Float, Inexact
 
 # The functions of this file take arrays of NumPy or of JAX and answer in kind.
 Numbers = Array | np.ndarray
@@ -63,7 +63,7 @@ def leading_subspace(y: Float[Array, " N"], order: int, sweeps: int = 3) -> Floa
     return Q.T
 
 
-def shift_eigenvalues(vectors: Float[Numbers, "L M"]) -> Complex[Numbers, " M"]:
+def shift_eigenvalues(vectors: Float[Numbers, "L M"]) -> Inexact[Numbers, " M"]:
     """The eigenvalues `z` of the shift within the space that the columns span."""
     xp = vectors.__array_namespace__()
     Psi = xp.linalg.lstsq(vectors[:-1], vectors[1:])[0]
@@ -79,7 +79,7 @@ class Poles(NamedTuple):
     present: Bool[Numbers, " M"]
 
 
-def poles_of(z: Complex[Numbers, " M"], step: float | Float[Array, ""]) -> Poles:
+def poles_of(z: Inexact[Numbers, " M"], step: float | Float[Array, ""]) -> Poles:
     """Rates from eigenvalues of the shift by `step`; a real eigenvalue is an atom with `omega = 0`, or `pi / step` if negative."""
     xp = z.__array_namespace__()
     precision = xp.finfo(z.dtype)

@@ -9,14 +9,12 @@ The function is affine in the pairs `(c, s)` of each dimension. Those of the fir
 import functools
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
 from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float
 
-from ..ledger import Ledger
 from ..outer import OuterStep, step_residuals
 from ..plan import Plan
 

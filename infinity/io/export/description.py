@@ -119,6 +119,10 @@ def describe(model: Any) -> Description:
             f"export got a model of {inner.dimensions} inputs and {inner.outputs} outputs with {fitted.dimensions} input and {len(fitted.targets)} target "
             "names; expected one name each"
         )
+    if fitted.outside == "extrapolate":
+        raise ValueError(
+            "export got a separable model with outside='extrapolate'; splines have no formula beyond their box: expected another policy, such as 'linear'"
+        )
     shift, scale = np.asarray(fitted.shift, float), np.asarray(fitted.scale, float)
     splines = splines_of(inner.bases)
     powers = 1 + max(spline.degree for spline in splines)

@@ -4,10 +4,13 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ...fitting import Fitted, Result
+from ...models import AION
 from ..atomic import atomic_file
 from ..file import version_of
 from .c_code import c_code
 from .description import describe
+from .exponential import exponential_text
 from .json_data import json_data
 from .latex import latex
 from .numpy_code import numpy_code
@@ -27,11 +30,11 @@ def export(
     digits: int = 6,
     force: bool = False,
 ) -> str:
-    r"""Write a fitted separable model as code or data that needs no Infinity.
+    r"""Write a fitted separable model, or an AION, as code or data that needs no Infinity.
 
     **Arguments:**
 
-    - `model`: what `inf.fit` returned, or its `Fitted` model; a separable model inside, such as `KHRONOS`.
+    - `model`: what `inf.fit` returned, or its `Fitted` model; a separable model inside, such as `KHRONOS`, or an `AION`, whose JSON holds its atoms.
     - `to`: `"numpy"`, a module with `predict(x)`, `(N, D)` to `(N,)` or `(N, O)`; `"c"`, C99 with `void NAME_predict(const double *x, double *y)` and
       `int NAME_inside(const double *x)`; `"sympy"`, a module with `SYMBOLS` and `expression(target=0)`; `"latex"`, a formula and tables; `"json"`, the
       numbers with the formula that joins them.
@@ -67,18 +70,29 @@ def export(
     if not 1 <= digits <= 17:
         raise ValueError(f"export got digits={digits}; expected 1 to 17")
     given = name if name is not None else "model" if path is None else Path(path).name.partition(".")[0]
-    described, called, version = describe(model), identifier(given), version_of("infinity") or "0"
+    called, version = identifier(given), version_of("infinity") or "0"
+    fitted = model.model if isinstance(model, Result) else model
+    if isinstance(fitted, Fitted) and isinstance(fitted.inner, AION):
+        text = exponential_text(fitted, to, called, version, digits)
+        _write(text, path, force)
+        return text
+    described = describe(model)
     if to == "latex":
         text = latex(described, called, version, digits)
     else:
         write = {"numpy": numpy_code, "c": c_code, "sympy": sympy_code, "json": json_data}[to]
         text = write(described, called, version)
-    if path is not None:
-        if not force:
-            check_ours(path)
-        with atomic_file(path) as partial:
-            partial.write_text(text, encoding="utf-8")
+    _write(text, path, force)
     return text
+
+
+def _write(text: str, path: str | os.PathLike[str] | None, force: bool) -> None:
+    if path is None:
+        return
+    if not force:
+        check_ours(path)
+    with atomic_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def check_ours(path: str | os.PathLike[str]) -> None:

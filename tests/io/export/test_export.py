@@ -282,7 +282,9 @@ def test_no_policy_of_the_model_is_unknown():
 
     from infinity.fitting.fitted import Outside
 
-    assert set(get_args(Outside)) == set(POLICIES)
+    assert set(get_args(Outside)) == {*POLICIES, "extrapolate"}
+    with pytest.raises(ValueError, match="splines have no formula beyond their box"):
+        inf.export(fitted("extrapolate"), "c")
     for to in FORMATS:
         assert "Written by Infinity" in inf.export(fitted("warn"), to)[:600]
 
