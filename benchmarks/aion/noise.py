@@ -9,6 +9,7 @@ starts at the true parameters, by SciPy and Optimistix; no start from the truth 
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -57,8 +58,9 @@ def rates(method: str, y: np.ndarray, truth: np.ndarray) -> np.ndarray:
         poles = esprit(subspace(y).vectors[:, : 2 * P], 1 / N)
         found = np.stack([poles.alpha[poles.present], poles.omega[poles.present]])
     elif method.startswith("SciPy"):
+        jacobian: Any = lambda f: np.asarray(slope(f, y))
         out = scipy.optimize.least_squares(
-            lambda f: np.asarray(residual(f, y)), truth.ravel(), lambda f: np.asarray(slope(f, y)), method="lm"
+            lambda f: np.asarray(residual(f, y)), truth.ravel(), jac=jacobian, method="lm"
         )
         found = out.x.reshape(4, P)[1:3]
     else:
@@ -101,7 +103,7 @@ def main() -> None:
             print(rows[-1], flush=True)
     lines = ["# Error over the Cramer-Rao bound, and outliers", "", header(options.seed, ("scipy",)), ""]
     lines += [
-        f"{options.count} problems each; in brackets the share of outliers, which the ratio leaves out. Above the threshold region a ratio below one is chance.",
+        f"{options.count} problems each; in brackets the share of outliers, which the ratio leaves out. A ratio below one is chance.",
         "",
     ]
     lines += ["| P | dB | " + " | ".join(METHODS) + " |", "| --- | --- |" + " --- |" * len(METHODS)]

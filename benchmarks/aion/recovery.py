@@ -2,8 +2,8 @@
 
     python -m benchmarks.aion.recovery [--count 100] [--parts ...] [--out benchmarks/results]
 
-Each part writes its rows to `recovery.md` by way of `runs/aion-recovery.json`, so that parts may be run one at a time. Errors of parameters are the largest over
-all amplitudes, dampings, frequencies and phases, on the unit interval; those of functions are root mean squares relative to the function.
+Each part writes its rows to `recovery.md` by way of `runs/aion-recovery.json`, so that parts may be run one at a time. Errors of parameters are the largest
+over all amplitudes, dampings, frequencies and phases, on the unit interval; those of functions are root mean squares relative to the function.
 """
 
 import argparse

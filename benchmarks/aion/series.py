@@ -2,16 +2,18 @@
 
     python -m benchmarks.aion.series [--out benchmarks/results]
 
-Sunspots, yearly 1700 to 2008, and carbon dioxide at Mauna Loa, monthly means 1958 to 2001, both as statsmodels ships them. The last tenth is forecast from the rest; the
-seasonal ARIMA is the one of lowest AIC over a small grid of orders with the known season, 11 years and 12 months. AION gets no period. The last value repeated, and
-the last season repeated, show what a forecast has to beat.
+Sunspots, yearly 1700 to 2008, and carbon dioxide at Mauna Loa, monthly means 1958 to 2001, both as statsmodels ships them. The last tenth is forecast from
+the rest; the seasonal ARIMA is the one of lowest AIC over a small grid of orders with the known season, 11 years and 12 months. AION gets no period. The
+last value repeated, and the last season repeated, show what a forecast has to beat.
 """
 
 import argparse
+import importlib
 import itertools
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import jax
 import matplotlib
@@ -21,8 +23,6 @@ jax.config.update("jax_enable_x64", True)
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
-import statsmodels.api as sm
-from statsmodels.tsa.statespace.sarimax import SARIMAX
 
 import infinity as inf
 from benchmarks.provenance import ROOT, header
@@ -32,6 +32,7 @@ ORDERS = tuple(itertools.product(((1, 0, 0), (1, 1, 1), (2, 0, 1), (2, 1, 1)), (
 
 def series() -> dict[str, tuple[np.ndarray, np.ndarray, int]]:
     """Times, values and the season of each series."""
+    sm: Any = importlib.import_module("statsmodels.api")
     spots = sm.datasets.sunspots.load_pandas().data
     weekly = sm.datasets.co2.load_pandas().data["co2"]
     monthly = weekly.resample("MS").mean().interpolate()
@@ -44,7 +45,8 @@ def series() -> dict[str, tuple[np.ndarray, np.ndarray, int]]:
 
 def arima(y: np.ndarray, ahead: int, season: int) -> tuple[np.ndarray, str]:
     """The forecast of the seasonal ARIMA of lowest AIC."""
-    best = None
+    SARIMAX: Any = importlib.import_module("statsmodels.tsa.statespace.sarimax").SARIMAX
+    best: Any = None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for order, seasonal in ORDERS:

@@ -75,7 +75,7 @@ def main() -> None:
     generator = np.random.default_rng(0)
     y = np.stack([with_noise(generator, signal(generator, 2, 1.5, 128, True)[1], 20)[0] for _ in range(BATCH)])
     y = jnp.asarray(y)
-    jax.block_until_ready(solve_batch(y, 2))
+    found = jax.block_until_ready(solve_batch(y, 2))
     walls, processors = [], []
     for _ in range(7):
         wall, processor = time.perf_counter(), time.process_time()

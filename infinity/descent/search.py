@@ -2,9 +2,9 @@ r"""Starts for an exponential family, read off its structure: the start that was
 
     z_j <- argmin over a grid of |P_perp(z) b(z)|,    j = 1, ..., q, 1, ..., q
 
-A parameter that enters as `e^{b_n z_j}` or `cos(b_n z_j)` has natural units: the slopes `b_n` over the samples say how far apart two values must be to differ, and
-where the samples stop resolving them. From several random points of that box each parameter in turn is put to the best of a grid, with the affine
-parameters eliminated exactly; the best points begin the refinement.
+A parameter that enters as `e^{b_n z_j}` or `cos(b_n z_j)` has natural units: the slopes `b_n` over the samples say how far apart two values must be to
+differ, and where the samples stop resolving them. From several random points of that box each parameter in turn is put to the best of a grid, with the
+affine parameters eliminated exactly; the best points begin the refinement.
 """
 
 from collections.abc import Callable

@@ -108,8 +108,8 @@ class InfiniteDescent(optx.AbstractLeastSquaresSolver):
     - `max_iterations`: bound on the trust-region iterations inside one outer step.
     - `exact_lines`: go along each second-order step of a polynomial of low degree exactly as far as lowers the loss most, which halves their number;
         `"everywhere"`: along those of the trust region on residuals as well, which saves few iterations and costs more time than it saves.
-    - `start`: `"given"`, or `"search"` for residuals of an exponential family: from the slopes in the traced program the parameters that are not eliminated get grids
-        of values that the samples tell apart, a search over these finds starts, and the given one only competes with them.
+    - `start`: `"given"`, or `"search"` for residuals of an exponential family: from the slopes in the traced program the parameters that are not
+        eliminated get grids of values that the samples tell apart, a search over these finds starts, and the given one only competes with them.
     - `seed`: of the random points of that search.
 
     A function that returns a scalar of shape `()` is taken as a loss to minimise, any other output as residuals; a single residual must have shape `(1,)`.

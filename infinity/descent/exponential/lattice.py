@@ -2,8 +2,9 @@ r"""Sums of products of atoms on a tensor grid: poles a dimension, then which of
 
     Y = sum_j f_j1 (x) ... (x) f_jD,    f_jd = B_d b_jd,    Y = C x_1 B_1 ... x_D B_D
 
-The poles of dimension `d` come from one Hankel matrix of all the fibres along it. In the basis `B_d` of their cosines and sines the core `C` holds one block of rank
-one for each term. Without noise the blocks are the connected parts of the core; with noise the assignment of atoms to terms that holds most of its energy is searched.
+The poles of dimension `d` come from one Hankel matrix of all the fibres along it. In the basis `B_d` of their cosines and sines the core `C` holds one
+block of rank one for each term. Without noise the blocks are the connected parts of the core; with noise the assignment of atoms to terms that holds most
+of its energy is searched.
 """
 
 import itertools
@@ -33,14 +34,15 @@ def axis_poles(Y: np.ndarray, axis: int, step: float, most: int, exact: bool) ->
     fibres = np.moveaxis(Y, axis, -1).reshape(-1, n)
     if len(fibres) > n:
         # A rotation of the fibres keeps their space: no more of them than samples are needed.
-        fibres = np.linalg.qr(fibres, mode="r")
+        fibres = np.asarray(np.linalg.qr(fibres, mode="r"))
     rows = max(n // 2 + 1, min(2 * most + 1, n - 1)) if exact else max(n // 2, min(2 * most + 1, n - 1))
     space = subspace(fibres, rows)
     order = min(2 * most, space.vectors.shape[1] - 1, rows - 1)
     if exact:
         order = min(order, int(np.sum(space.singular > 1e-11 * space.singular[0])))
     poles = esprit(space.vectors[:, :order], step)
-    alpha, omega = poles.alpha[poles.present], poles.omega[poles.present]
+    there = np.asarray(poles.present)
+    alpha, omega = np.asarray(poles.alpha)[there], np.asarray(poles.omega)[there]
     B = basis(np.arange(n) * step - 0.5 * (n - 1) * step, alpha, omega)
     coefficients = np.linalg.lstsq(B, fibres.T)[0].reshape(len(alpha), 2, -1)
     energy = np.sum(coefficients**2, axis=(1, 2)) * np.sum((B**2).reshape(n, len(alpha), 2), axis=(0, 2))
@@ -153,6 +155,7 @@ def rank_one(core: Float[np.ndarray, "*K"], sweeps: int = 20) -> list[np.ndarray
     D = core.ndim
     unfold = lambda d: np.moveaxis(core, d, 0).reshape(core.shape[d], -1)
     vectors = [np.linalg.svd(unfold(d), full_matrices=False)[0][:, 0] for d in range(D)]
+    size = 0.0
     for _ in range(sweeps):
         for d in range(D):
             value = core

@@ -22,9 +22,9 @@ from ..plan import Plan
 class Factors(NamedTuple):
     """Rates and pairs of `r` terms, `D` dimensions and `P` atoms."""
 
-    pairs: Float[Array, "r D P 2"]
-    alpha: Float[Array, "r D P"]
-    omega: Float[Array, "r D P"]
+    pairs: Float[Array | np.ndarray, "r D P 2"]
+    alpha: Float[Array | np.ndarray, "r D P"]
+    omega: Float[Array | np.ndarray, "r D P"]
 
     @property
     def parameters(self) -> int:
@@ -32,7 +32,7 @@ class Factors(NamedTuple):
         return 4 * self.alpha.size
 
 
-def factor_values(factors: Factors, x: Float[Array, "N D"]) -> Float[Array, "r D N"]:
+def factor_values(factors: Factors, x: Float[Array | np.ndarray, "N D"]) -> Float[Array, "r D N"]:
     """The one-dimensional functions at the coordinates of the samples."""
     t = x.T[None, :, None, :]
     envelope = jnp.exp(factors.alpha[..., None] * t)
@@ -41,7 +41,7 @@ def factor_values(factors: Factors, x: Float[Array, "N D"]) -> Float[Array, "r D
     return jnp.sum(envelope * (c * jnp.cos(angle) + s * jnp.sin(angle)), axis=2)
 
 
-def values(factors: Factors, x: Float[Array, "N D"]) -> Float[Array, " N"]:
+def values(factors: Factors, x: Float[Array | np.ndarray, "N D"]) -> Float[Array, " N"]:
     """The function at the samples."""
     return jnp.sum(jnp.prod(factor_values(factors, x), axis=1), axis=0)
 
