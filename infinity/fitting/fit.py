@@ -184,7 +184,7 @@ def fit(
     elif exponential:
         if link not in (None, "identity"):
             raise ValueError(f"link is {link!r}; an AION describes the target itself")
-        solution = solve_aion(table, model, seed)
+        solution = solve_aion(table, model if isinstance(model, AION) else None, seed)
     else:
         if link not in (None, "identity"):
             raise ValueError(f"link is {link!r}; a model that another solver fits describes the target itself")
