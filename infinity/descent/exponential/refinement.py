@@ -104,7 +104,7 @@ def refine(
     P = alpha.shape[0]
     dtype = y.dtype
     eps = float(jnp.finfo(dtype).eps)
-    tolerance = eps**0.5 * 1e-3 if tolerance is None else tolerance
+    least = eps**0.5 * 1e-3 if tolerance is None else tolerance
     present = jnp.ones(P, bool) if present is None else present
     enough = eps if relative is None else relative
     moving = jnp.ones(2 * P, bool) if moving is None else moving
@@ -130,7 +130,7 @@ def refine(
         shrink = jnp.clip(1 - (2 * gain - 1) ** 3, 1e-2, 2.0)
         mu = jnp.where(accept, mu * shrink, mu * growth)
         growth = jnp.where(accept, 2.0, 2 * growth)
-        small = jnp.max(jnp.abs(p)) <= tolerance * jnp.maximum(jnp.max(jnp.abs(point.z)), 1.0)
+        small = jnp.max(jnp.abs(p)) <= least * jnp.maximum(jnp.max(jnp.abs(point.z)), 1.0)
         flat = (promised <= enough * point.loss) | (point.loss <= floor)
         return point, scale, mu.astype(dtype), growth.astype(dtype), count + 1, small | flat | (mu > 1e20)
 
