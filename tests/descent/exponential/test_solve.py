@@ -117,7 +117,7 @@ def grid(shape, r, P, seed):
 def test_exact_grids_are_solved_from_the_first_start(shape, r, P):
     x, Y = grid(shape, r, P, seed=0)
     steps = [1 / (n - 1) for n in shape]
-    starts = lattice_starts(Y, r, P, steps=steps, exact=True)
+    starts = lattice_starts(Y, r, P, steps=steps, exact=True).starts
     assert len(starts) == 1
     start = Factors(*(jnp.asarray(v) for v in starts[0]))
     error = np.abs(values(start, jnp.asarray(x)) - Y.ravel())
