@@ -120,7 +120,7 @@ def show_atoms(record: dict[str, Any]) -> None:
 
 
 def with_error(value: float | None, error: float | None) -> str:
-    """Write a number with its standard error, to two digits of the latter.
+    """Write a number with its standard error, to two digits of the latter, or of the number where that is smaller.
 
     >>> with_error(3.14159, 0.0123), with_error(31415.9, 120.0), with_error(2.5, None), with_error(None, None)
     ('3.142 +- 0.012', '31420 +- 120', '2.5', '-')
@@ -131,7 +131,9 @@ def with_error(value: float | None, error: float | None) -> str:
         return f"{value:.6g}"
     if error < 1e-10 * abs(value):
         return f"{value:.11g} +- {error:.1e}"
-    last = int(np.floor(np.log10(error))) - 1
+    # Two digits of the smaller of both, unless it is nothing beside the error.
+    place = lambda v: int(np.floor(np.log10(v)))
+    last = max(place(min(error, abs(value) or error)) - 1, place(error) - 3)
     if not -8 <= last <= 5 or abs(value) >= 1e7:
         digits = int(np.clip(np.floor(np.log10(max(abs(value), error))) - last, 1, 16))
         return f"{value:.{digits}e} +- {error:.1e}"

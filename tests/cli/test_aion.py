@@ -170,6 +170,9 @@ def test_numbers_are_written_to_the_digits_of_their_error():
     assert with_error(-0.00123456, 0.000012) == "-0.001235 +- 0.000012"
     assert with_error(1.23456e9, 3.2e5) == "1.23456e+09 +- 3.2e+05"
     assert with_error(1.0, 1e-17) == "1 +- 1.0e-17"
+    assert with_error(0.4321, 490.0) == "0.4 +- 490.0"
+    assert with_error(1e-12, 2.0) == "0.000 +- 2.000"
+    assert with_error(0.0, 0.5) == "0.00 +- 0.50"
 
 
 def test_every_kind_accepts_what_is_not_told_apart():
