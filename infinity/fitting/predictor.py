@@ -114,13 +114,10 @@ class Predictor(eqx.Module):
             V = self.covariance
             batches = (jnp.asarray(rows[at : at + 1024]) for at in range(0, len(rows), 1024))
             variance = np.concatenate([np.asarray(_variance(model._quiet(), x, V)) for x in batches])
-<<<<<<< ours
             # Far from the data the slopes, whose squares are summed, leave the range of floats before the value does.
             variance = np.where(np.isnan(variance), np.inf, variance)
-=======
             # Where a direction is hardly determined, rounding of its large variance may take the sum below zero.
             variance = np.maximum(variance, 0.0)
->>>>>>> theirs
             std = deviation(model.link, u, variance, np.asarray(self.noise, float))
         return mean, u, std
 
