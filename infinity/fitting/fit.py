@@ -60,7 +60,8 @@ def fit(
     Without a `model`, link, kind of functions, number of modes and the number of starts that are averaged are selected on rows kept for validation, and
     the smoothness by the evidence; any of `modes`, `elements` or `degree` fixes the size. A separable model that is given keeps its size and box, in
     physical units. All these are solved on streamed normal equations, judged on held-out rows, and then fitted once more to all rows. Any other Equinox
-    model of one point is solved as its certificate allows, in its own units and from its own start.
+    model of one point is solved as its certificate allows, in its own units and from its own start; a small
+    exponential family also from starts that are read off its traced program.
 
     **Arguments:**
 

@@ -3,6 +3,7 @@ r"""Fitting any Equinox model: its residuals go to an Optimistix or Optax solver
 r_n(theta) = sqrt(w_n) (u(x_n; theta) - y_n)
 """
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -16,11 +17,14 @@ from jaxtyping import Array, Float
 
 from ..closure import Certificate, certify
 from ..descent import InfiniteDescent, Orthogonal
+from ..descent.search import LARGEST
 
 # The dense Jacobian of the direct solve must fit in memory: numbers in it, at most.
 _LARGEST_JACOBIAN = 2**28
 _LARGEST_COVARIANCE = 2**25
 _FIRST_ORDER_STEPS = 20_000
+# An exponential family is searched for starts up to so many numbers times unknowns times eliminated unknowns.
+_LARGEST_SEARCH = 50_000
 
 
 class GenericFit(NamedTuple):
@@ -61,6 +65,15 @@ def chosen_solver(solver: Any, tolerance: float) -> Any:
     )
 
 
+def _searchable(certificate: Certificate, numbers: int) -> bool:
+    """Whether a search for starts is possible and cheap."""
+    eliminated = len(certificate.affine_set.indices)
+    rest = certificate.size - eliminated
+    return (
+        certificate.family == "exponential" and rest <= LARGEST and numbers * rest * (eliminated + 1) <= _LARGEST_SEARCH
+    )
+
+
 def fit_generic(model: eqx.Module, x: Array, y: Array, weights: Array, solver: Any, tolerance: float) -> GenericFit:
     """Fit a model to data.
 
@@ -80,6 +93,8 @@ def fit_generic(model: eqx.Module, x: Array, y: Array, weights: Array, solver: A
     residuals, data = residuals_of(static), (x, y, weights)
     certificate = certify(residuals, params, jax.tree.map(lambda a: a[: min(len(a), 256)], data))
     method = chosen_solver(solver, tolerance)
+    if solver is None and _searchable(certificate, y.size):
+        method = dataclasses.replace(method, start="search")
     if isinstance(method, InfiniteDescent) and theta.size * y.size > _LARGEST_JACOBIAN:
         raise ValueError(
             f"a direct solve of {theta.size} unknowns from {y.size} numbers needs a Jacobian of {theta.size * y.size:.1e} entries; "

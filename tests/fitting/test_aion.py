@@ -4,6 +4,7 @@ import subprocess
 import sys
 import warnings
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -301,3 +302,22 @@ def test_an_outlier_and_a_step_are_fitted_in_finite_numbers():
 def test_whole_numbers_are_numbers():
     result = inf.fit(np.arange(N), np.round(1000 * damped(T)).astype(int), model=aion())
     np.testing.assert_allclose(np.asarray(result.model.inner.omega)[0, 0, 0, 0], 8 * T[1], rtol=1e-3)
+
+
+class Decay(eqx.Module):
+    """A model of a user's own: a constant, a decay and an oscillation."""
+
+    rates: jax.Array
+    weights: jax.Array
+
+    def __call__(self, x):
+        shapes = jnp.stack([jnp.ones(()), jnp.exp(-self.rates[0] * x[0]), jnp.cos(self.rates[1] * x[0])])
+        return self.weights @ shapes
+
+
+def test_an_exponential_model_of_a_user_is_solved_from_any_start():
+    t = np.linspace(0, 10, 60)
+    y = 1 + 2 * np.exp(-0.7 * t) + 0.5 * np.cos(5.3 * t)
+    result = inf.fit(t, y, model=Decay(jnp.ones(2), jnp.ones(3)), holdout=0)
+    np.testing.assert_allclose(result.model.inner.rates, [0.7, 5.3], rtol=1e-9)
+    np.testing.assert_allclose(result.model.inner.weights, [1, 2, 0.5], rtol=1e-9)
