@@ -216,7 +216,7 @@ class InfiniteDescent(optx.AbstractLeastSquaresSolver):
         thetas, spent = starting_points(evaluate, theta, plan, jax.random.key(self.seed), ledger)
         steps = jax.lax.map(lambda theta: step_residuals(evaluate, theta, plan, **settings), thetas)
         best = jnp.argmin(jnp.where(jnp.isfinite(steps.loss), steps.loss, jnp.inf))
-        counts = {name: jnp.sum(value) for name, value in steps.ledger.counts().items()}
+        counts = jax.tree.map(lambda leaf: jnp.sum(leaf, axis=0), steps.ledger).counts()
         chosen = jax.tree.map(lambda leaf: leaf[best], steps)
         ledger = eqx.tree_at(
             lambda l: (l.history, l.recorded), spent.add(**counts), (chosen.ledger.history, chosen.ledger.recorded)

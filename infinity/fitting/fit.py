@@ -317,12 +317,12 @@ def _predicted(fitted: Fitted | Predictor, x: np.ndarray) -> np.ndarray:
     return np.asarray(fitted.predict(x))
 
 
-def _number_held_out(rows: int, share: float) -> int:
+def _number_held_out(rows: int, share: float | int) -> int:
     number = round(share * rows)
     return number if rows - number >= 2 else 0
 
 
-def _held_out(rows: int, share: float, seed: int) -> np.ndarray:
+def _held_out(rows: int, share: float | int, seed: int) -> np.ndarray:
     return np.sort(np.random.default_rng(seed).permutation(rows)[: _number_held_out(rows, share)])
 
 
