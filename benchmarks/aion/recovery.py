@@ -220,6 +220,17 @@ PARTS: dict[str, tuple[Callable[[int, int], list[Row]], float]] = {
 }  # fmt: skip
 
 
+def write(kept: dict, out: Path) -> None:
+    """The table of all parts that were run."""
+    lines = ["# What the direct solve of AION finds", "", "Each part was run by itself:", ""]
+    for part in (part for part in PARTS if part in kept):
+        words = dict(line[2:].split(": ", 1) for line in kept[part]["header"].splitlines())
+        lines.append(f"- {part}: {words.pop('date')}; commit {words.pop('commit')}; {'; '.join(words.values())}")
+    lines += ["", "| problem | problems | found | |", "| --- | --- | --- | --- |"]
+    lines += ["| " + " | ".join(row) + " |" for part in PARTS if part in kept for row in kept[part]["rows"]]
+    (out / "aion-recovery.md").write_text("\n".join([*lines, ""]))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=100, help="problems of each kind in one dimension")
@@ -235,10 +246,7 @@ def main() -> None:
         options.kept.parent.mkdir(exist_ok=True, parents=True)
         options.kept.write_text(json.dumps(kept))
         print("\n".join(" | ".join(row) for row in kept[part]["rows"]), flush=True)
-    lines = ["# What the direct solve of AION finds", "", next(iter(kept.values()))["header"], ""]
-    lines += ["| problem | problems | found | |", "| --- | --- | --- | --- |"]
-    lines += ["| " + " | ".join(row) + " |" for part in PARTS if part in kept for row in kept[part]["rows"]]
-    (options.out / "aion-recovery.md").write_text("\n".join([*lines, ""]))
+    write(kept, options.out)
 
 
 if __name__ == "__main__":

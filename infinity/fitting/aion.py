@@ -7,13 +7,17 @@ matrix `F` of all parameters.
 """
 
 import dataclasses
+import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float
 
 from ..closure import certify
 from ..descent.exponential import (
@@ -28,6 +32,7 @@ from ..descent.exponential import (
     samples_of,
     solve_signal,
 )
+from ..descent.exponential.atoms import amplitude_and_phase, linear_pair
 from ..models.aion import AION
 from .exponential_checks import check_samples, usable, warn_of_aliases
 from .generic import covariance_of, residuals_of, stationarity_of
@@ -61,7 +66,7 @@ class _Part:
     `edges` are frequencies close to the largest that the spacing resolves: the input, the frequency, the largest.
     """
 
-    parameters: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+    parameters: tuple[np.ndarray, ...]
     origin: np.ndarray
     loss: float
     exact: bool
@@ -149,6 +154,8 @@ def _several_dimensions(x: np.ndarray, y: np.ndarray, w: np.ndarray, model: AION
     best: tuple[float, Any] | None = None
     since = 0
     grid = _as_grid(points, y)
+    # Those of one rank serve all numbers of atoms.
+    surrogates = functools.cache(lambda r: _surrogates(points, y, s, r, seed))
     distinct = min(len(np.unique(column)) for column in points.T)
     for r, P in sizes:
         unknowns = 4 * r * P * x.shape[1]
@@ -157,7 +164,7 @@ def _several_dimensions(x: np.ndarray, y: np.ndarray, w: np.ndarray, model: AION
         if model is None and grid is None and _surrogate_size(len(y), r, x.shape[1]) < _SMALLEST:
             continue
         polished = []
-        for start, variance in itertools.islice(_starts(points, y, s, grid, r, P, seed), _MOST_STARTS):
+        for start, variance in itertools.islice(_starts(grid, surrogates, r, P, seed), _MOST_STARTS):
             out = polish(jnp.asarray(points), jnp.asarray(y), jnp.asarray(s), _in_range(start))
             counts["starts"] += 1
             for name in ("iterations", "residuals", "jacobians"):
@@ -181,13 +188,12 @@ def _several_dimensions(x: np.ndarray, y: np.ndarray, w: np.ndarray, model: AION
             f"{len(y)} rows; too few to choose the size of an AION of {x.shape[1]} inputs, which takes about {10 * x.shape[1]}. Measure more, or pass a model."
         )
     out = best[1]
-    pairs = np.asarray(out.factors.pairs)
     omega = np.abs(np.asarray(out.factors.omega))
     limits = [] if grid is None else [float(np.pi / step) for step in grid[1]]
     edges = [
         (k, w / span[k], limit / span[k]) for k, w, limit in _edges(omega.swapaxes(0, 1).reshape(len(span), -1), limits)
     ]
-    parameters = _in_units(pairs, np.asarray(out.factors.alpha), np.asarray(out.factors.omega), span)
+    parameters = _in_units(out.factors, span)
     exact = float(out.loss) <= least
     return _Part(parameters, centre, float(out.loss), exact, bool(out.step.converged), orders, counts, edges)
 
@@ -201,10 +207,11 @@ def _in_range(start: Start) -> Factors:
     return Factors(jnp.asarray(pairs), jnp.asarray(alpha), jnp.asarray(start.omega))
 
 
-def _in_units(pairs: np.ndarray, alpha: np.ndarray, omega: np.ndarray, span: np.ndarray) -> tuple:
+def _in_units(factors: Factors, span: np.ndarray) -> tuple[np.ndarray, ...]:
     """Amplitude, rates and phase from pairs and rates on the box of length one."""
-    c, s = pairs[..., 0], pairs[..., 1]
-    return np.hypot(c, s), alpha / span[:, None], omega / span[:, None], np.arctan2(-s, c)
+    pairs, alpha, omega = (np.asarray(v) for v in factors)
+    amplitude, phase = amplitude_and_phase(pairs[..., 0], pairs[..., 1])
+    return np.asarray(amplitude), alpha / span[:, None], omega / span[:, None], np.asarray(phase)
 
 
 def _as_grid(points: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, list[float]] | None:
@@ -221,7 +228,7 @@ def _as_grid(points: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, list[float]
     return None if np.isnan(Y).any() else (Y, steps)
 
 
-def _starts(points, y, s, grid, r: int, P: int, seed: int) -> Iterator[tuple[Start, float]]:
+def _starts(grid, surrogates: Callable, r: int, P: int, seed: int) -> Iterator[tuple[Start, float]]:
     """Starts, the most promising first, each with half a sum of squares a degree of freedom that a good fit reaches."""
     if grid is not None:
         Y, steps = grid
@@ -229,7 +236,7 @@ def _starts(points, y, s, grid, r: int, P: int, seed: int) -> Iterator[tuple[Sta
             found = lattice_starts(Y, r, P, steps=steps, exact=exact, seed=seed)
             yield from ((start, found.variance) for start in found.starts)
         return
-    for Y, steps in _surrogates(points, y, s, r, seed):
+    for Y, steps in surrogates(r):
         # What a smooth surrogate leaves says nothing about the samples: only an exact fit ends the search early.
         yield from ((start, 0.0) for start in lattice_starts(Y, r, P, steps=steps, exact=False, seed=seed).starts)
 
@@ -288,12 +295,10 @@ def _judged(table: Table, parts: list[_Part], model: AION | None, seed: int) -> 
         x, y, s = table.x[table.train], table.y[table.train, o], np.sqrt(table.weights[table.train])
         span = np.ptp(table.x, axis=0)
         A, alpha, omega, phase = part.parameters
-        pairs = np.stack([A * np.cos(phase), -A * np.sin(phase)], axis=-1)
+        pairs = np.stack(linear_pair(A, phase), axis=-1)
         start = Factors(*(jnp.asarray(v) for v in (pairs, alpha * span[:, None], omega * span[:, None])))
         out = polish(jnp.asarray((x - part.origin) / span), jnp.asarray(y), jnp.asarray(s), start)
-        pairs, alpha, omega = (np.asarray(v) for v in out.factors)
-        parameters = _in_units(pairs, alpha, omega, span)
-        again.append(dataclasses.replace(part, parameters=parameters))
+        again.append(dataclasses.replace(part, parameters=_in_units(out.factors, span)))
     return _assembled(again, table, parts[0].origin)
 
 
@@ -307,11 +312,7 @@ def _solution(table: Table, rows: np.ndarray, fitted: AION, judged: AION, parts:
     number = float(np.sum(table.weights[rows]))
     free = np.array([_free(p) for p in parts])
     variance = np.sum(r**2, axis=0) / np.maximum(number - free, 1.0)
-    covariance = covariance_of(residuals, params, data, 1.0)
-    if covariance is not None:
-        # Each output has noise of its own; its parameters are a quarter of each field.
-        scale = np.sqrt(np.tile(np.repeat(variance, fitted.amplitude[0].size), 4))
-        covariance = np.asarray(covariance) * scale[:, None] * scale
+    covariance = _covariance(residuals, fitted, data, variance)
     order = np.argsort(table.x[rows, 0], kind="stable")
     white = []
     if table.x.shape[1] == 1:
@@ -319,13 +320,11 @@ def _solution(table: Table, rows: np.ndarray, fitted: AION, judged: AION, parts:
         white = [whiteness(r[order, o].astype(float), slopes[o]) for o in range(r.shape[1])]
     scores, judged_covariance = None, None
     if len(table.heldout):
-        judged_params = eqx.partition(judged, eqx.is_inexact_array)[0]
-        seen = arrays(table.train)
-        judged_covariance = covariance_of(residuals, judged_params, seen, float(np.mean(variance)))
-        left = (
-            np.asarray(residuals(judged_params, arrays(table.heldout))) / np.sqrt(table.weights[table.heldout])[:, None]
-        )
-        scores = left / np.sqrt(np.maximum(variance, np.finfo(float).tiny))
+        judged_covariance = _covariance(residuals, judged, arrays(table.train), variance)
+        x, y, _ = arrays(table.heldout)
+        left = np.asarray(jax.vmap(judged)(x) - y, float)
+        spread = variance if judged_covariance is None else variance + _spread(judged, x, judged_covariance)
+        scores = left / np.sqrt(np.maximum(spread, np.finfo(float).tiny))
     sizes = [f"{np.sum(np.any(p.parameters[0] != 0, axis=1))}" for p in parts]
     losses = 0.5 * np.sum(r.astype(float) ** 2, axis=0)
     totals = 0.5 * np.sum(table.weights[rows, None] * table.y[rows] ** 2, axis=0)
@@ -374,6 +373,24 @@ def _solution(table: Table, rows: np.ndarray, fitted: AION, judged: AION, parts:
             "covariance": "computed" if covariance is not None else "too large",
         },
     )
+
+
+def _covariance(residuals: Callable, model: AION, data: tuple, variance: np.ndarray) -> np.ndarray | None:
+    """The Cramer-Rao bound of the parameters, for outputs whose noise has the given variances."""
+    unit = covariance_of(residuals, eqx.filter(model, eqx.is_inexact_array), data, 1.0)
+    if unit is None:
+        return None
+    # Each output has parameters of its own: a part of each of the four fields.
+    scale = np.sqrt(np.tile(np.repeat(variance, model.amplitude[0].size), 4))
+    return np.asarray(unit) * scale[:, None] * scale
+
+
+def _spread(model: AION, x: Float[Array, "N D"], covariance: np.ndarray) -> Float[np.ndarray, "N O"]:
+    """The variance of the values at points that comes from the parameters."""
+    theta, unravel = ravel_pytree(model)
+    J = np.asarray(jax.jacfwd(lambda theta: jax.vmap(unravel(theta))(x))(theta), float)
+    spread = np.einsum("nop,pq,noq->no", J, covariance, J, optimize=True)
+    return np.where(np.isnan(spread), np.inf, np.maximum(spread, 0.0))
 
 
 def _slopes(part: _Part, time: np.ndarray, weights: np.ndarray) -> np.ndarray:

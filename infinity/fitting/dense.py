@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ..compilation import quick_jit
-from .neighbours import SPREAD, TYPICAL
+from .neighbours import SPREAD, TYPICAL, measured_anew
 
 # Tables of up to so many rows: the factorisation is cubic.
 MOST_ROWS = 2000
@@ -76,12 +76,7 @@ class DenseProcess(eqx.Module):
         self, points: Float[np.ndarray, "n D"], values: Float[np.ndarray, "n O"], weights: Float[np.ndarray, " n"]
     ) -> "DenseProcess":
         """The same process given other measurements; those of weight zero are left out."""
-        kept = weights > 0
-        arrays = tuple(
-            jnp.asarray(a[kept], self.points.dtype) for a in (points, values, weights / weights[kept].mean())
-        )
-        where = lambda process: (process.points, process.values, process.weights)
-        return eqx.tree_at(where, self, arrays)
+        return measured_anew(self, points, values, weights)
 
     @functools.cached_property
     def _solved(self) -> tuple[np.ndarray, np.ndarray]:

@@ -73,12 +73,17 @@ class NeighbourProcess(eqx.Module):
         self, points: Float[np.ndarray, "n D"], values: Float[np.ndarray, "n O"], weights: Float[np.ndarray, " n"]
     ):
         """The same process given other measurements; those of weight zero are left out."""
-        kept = weights > 0
-        arrays = tuple(
-            jnp.asarray(a[kept], self.points.dtype) for a in (points, values, weights / weights[kept].mean())
-        )
-        where = lambda process: (process.points, process.values, process.weights)
-        return eqx.tree_at(where, self, arrays)
+        return measured_anew(self, points, values, weights)
+
+
+def measured_anew(
+    process: Any, points: Float[np.ndarray, "n D"], values: Float[np.ndarray, "n O"], weights: Float[np.ndarray, " n"]
+) -> Any:
+    """A process with its kernel, and other measurements; those of weight zero are left out."""
+    kept = weights > 0
+    dtype = process.points.dtype
+    arrays = tuple(jnp.asarray(a[kept], dtype) for a in (points, values, weights / weights[kept].mean()))
+    return eqx.tree_at(lambda process: (process.points, process.values, process.weights), process, arrays)
 
 
 def fit_process(

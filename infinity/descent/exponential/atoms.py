@@ -6,26 +6,34 @@ Amplitude and phase are linear together: for given rates `(alpha, omega)` the pa
 `alpha + i omega` of the atom.
 """
 
-import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
+
+# The functions of this file take arrays of NumPy or of JAX and answer in kind.
+Numbers = Array | np.ndarray
 
 
 def columns(
-    t: Float[Array, " N"], alpha: Float[Array, " P"], omega: Float[Array, " P"]
-) -> tuple[Float[Array, "P N"], Float[Array, "P N"]]:
+    t: Float[Numbers, " N"], alpha: Float[Numbers, " P"], omega: Float[Numbers, " P"]
+) -> tuple[Float[Numbers, "P N"], Float[Numbers, "P N"]]:
     """The functions `e^{alpha t} cos(omega t)` and `e^{alpha t} sin(omega t)` of each atom on the samples."""
-    envelope = jnp.exp(alpha[:, None] * t)
+    xp = t.__array_namespace__()
+    envelope = xp.exp(alpha[:, None] * t)
     angle = omega[:, None] * t
-    return envelope * jnp.cos(angle), envelope * jnp.sin(angle)
+    return envelope * xp.cos(angle), envelope * xp.sin(angle)
 
 
-def amplitude_and_phase(c: Float[Array, "*P"], s: Float[Array, "*P"]) -> tuple[Float[Array, "*P"], Float[Array, "*P"]]:
+def amplitude_and_phase(
+    c: Float[Numbers, "*P"], s: Float[Numbers, "*P"]
+) -> tuple[Float[Numbers, "*P"], Float[Numbers, "*P"]]:
     """`A >= 0` and `phi` in (-pi, pi] from the linear pair."""
-    return jnp.hypot(c, s), jnp.arctan2(-s, c)
+    xp = c.__array_namespace__()
+    return xp.hypot(c, s), xp.arctan2(-s, c)
 
 
 def linear_pair(
-    amplitude: Float[Array, "*P"], phase: Float[Array, "*P"]
-) -> tuple[Float[Array, "*P"], Float[Array, "*P"]]:
+    amplitude: Float[Numbers, "*P"], phase: Float[Numbers, "*P"]
+) -> tuple[Float[Numbers, "*P"], Float[Numbers, "*P"]]:
     """The linear pair `(c, s)` from amplitude and phase."""
-    return amplitude * jnp.cos(phase), -amplitude * jnp.sin(phase)
+    xp = amplitude.__array_namespace__()
+    return amplitude * xp.cos(phase), -amplitude * xp.sin(phase)

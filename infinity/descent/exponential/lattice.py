@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from .atoms import columns
 from .pencil import esprit, subspace
 
 # Energy of a block of the core, relative to the largest, that is rounding of exact data.
@@ -52,9 +53,8 @@ def axis_poles(Y: np.ndarray, axis: int, step: float, most: int, exact: bool) ->
 
 def basis(t: np.ndarray, alpha: np.ndarray, omega: np.ndarray) -> np.ndarray:
     """Columns `e^{alpha t} cos`, `e^{alpha t} sin` of each atom, `(n, 2 K)`."""
-    envelope = np.exp(np.clip(alpha, -600, 600) * t[:, None])
-    angle = omega * t[:, None]
-    return np.stack([envelope * np.cos(angle), envelope * np.sin(angle)], axis=2).reshape(len(t), -1)
+    cosine, sine = columns(t, np.clip(alpha, -600, 600), omega)
+    return np.stack([cosine.T, sine.T], axis=2).reshape(len(t), -1)
 
 
 def core_of(Y: np.ndarray, bases: list[np.ndarray]) -> np.ndarray:

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Inexact
 
-# The functions of this file take arrays of NumPy or of JAX and answer in kind.
-Numbers = Array | np.ndarray
+from .atoms import Numbers
+from .orthonormal import orthonormal
 
 
 def hankel(y: Float[Numbers, "*F N"], rows: int) -> Float[Numbers, "L _"]:
@@ -52,8 +52,6 @@ def subspace(y: Float[Numbers, "*F N"], rows: int | None = None) -> Subspace:
 
 def leading_subspace(y: Float[Array, " N"], order: int, sweeps: int = 3) -> Float[Array, "L M"]:
     """The first `order` left singular vectors by subspace iteration: what a large batch can afford, and exact enough to start a refinement."""
-    from .orthonormal import orthonormal
-
     H = hankel(y, hankel_rows(y.shape[-1]))
     # Start with columns of H itself, spread over the record.
     places = np.linspace(0, H.shape[1] - 1, order).round().astype(int)

@@ -26,11 +26,6 @@ class Factors(NamedTuple):
     alpha: Float[Array | np.ndarray, "r D P"]
     omega: Float[Array | np.ndarray, "r D P"]
 
-    @property
-    def parameters(self) -> int:
-        """How many free numbers there are."""
-        return 4 * self.alpha.size
-
 
 def factor_values(factors: Factors, x: Float[Array | np.ndarray, "N D"]) -> Float[Array, "r D N"]:
     """The one-dimensional functions at the coordinates of the samples."""

@@ -139,9 +139,7 @@ class _Search:
 
     def _largest(self, alpha: np.ndarray, omega: np.ndarray, order: int) -> np.ndarray:
         """Which atoms carry most energy when all are fitted together."""
-        t = self.samples.t
-        envelope = np.exp(np.clip(alpha, -600, 600)[:, None] * t)
-        cosine, sine = envelope * np.cos(omega[:, None] * t), envelope * np.sin(omega[:, None] * t)
+        cosine, sine = (np.asarray(v) for v in columns(self.samples.t, np.clip(alpha, -600, 600), omega))
         rows = np.concatenate([cosine, sine])
         scale = np.maximum(np.linalg.norm(rows, axis=1), 1e-300)
         c = np.linalg.lstsq((rows / scale[:, None]).T, self.samples.y)[0] / scale
@@ -286,7 +284,7 @@ def solve_signal(
 
 
 def _in_units(samples: Samples, chosen: Attempt, search: _Search, attempts: tuple[Attempt, ...]) -> SignalFit:
-    amplitude, phase = amplitude_and_phase(jnp.asarray(chosen.pairs[:, 0]), jnp.asarray(chosen.pairs[:, 1]))
+    amplitude, phase = amplitude_and_phase(chosen.pairs[:, 0], chosen.pairs[:, 1])
     return SignalFit(
         np.asarray(amplitude),
         chosen.alpha / samples.span,
