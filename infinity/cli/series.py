@@ -52,7 +52,7 @@ def draw_series(x: np.ndarray, y: np.ndarray, result: Any, kept: np.ndarray, nam
 
     **Returns:** the axes.
     """
-    from scipy.stats import norm
+    from scipy.special import ndtri
 
     from .. import plot
 
@@ -66,7 +66,7 @@ def draw_series(x: np.ndarray, y: np.ndarray, result: Any, kept: np.ndarray, nam
     if len(heldout) and judged.covariance is not None:
         later = curve[curve >= x[heldout, 0].min()]
         mean, std = (np.asarray(v).reshape(len(later), targets) for v in judged.predict(later, return_std=True))
-        reach = norm.ppf(0.5 + LEVEL / 2)
+        reach = ndtri(0.5 + LEVEL / 2)
         ahead = (later, mean, mean - reach * std, mean + reach * std)
     axes = plot.series_axes(targets)
     for o, target in enumerate(names[1]):

@@ -324,7 +324,7 @@ def _solution(table: Table, rows: np.ndarray, fitted: AION, judged: AION, parts:
         x, y, _ = arrays(table.heldout)
         left = np.asarray(jax.vmap(judged)(x) - y, float)
         spread = variance if judged_covariance is None else variance + _spread(judged, x, judged_covariance)
-        scores = left / np.sqrt(np.maximum(spread, np.finfo(float).tiny))
+        scores = np.abs(left) / np.sqrt(np.maximum(spread, np.finfo(float).tiny))
     sizes = [f"{np.sum(np.any(p.parameters[0] != 0, axis=1))}" for p in parts]
     losses = 0.5 * np.sum(r.astype(float) ** 2, axis=0)
     totals = 0.5 * np.sum(table.weights[rows, None] * table.y[rows] ** 2, axis=0)

@@ -321,3 +321,16 @@ def test_an_exponential_model_of_a_user_is_solved_from_any_start():
     result = inf.fit(t, y, model=Decay(jnp.ones(2), jnp.ones(3)), holdout=0)
     np.testing.assert_allclose(result.model.inner.rates, [0.7, 5.3], rtol=1e-9)
     np.testing.assert_allclose(result.model.inner.weights, [1, 2, 0.5], rtol=1e-9)
+
+
+def test_intervals_are_as_wide_as_the_forecast_of_the_held_out_rows_was_off():
+    t = np.linspace(0, 10, 120)
+    # The last rows are all higher than the rest says.
+    y = np.exp(-0.1 * t) * np.cos(3 * t) + 1e-6 * np.random.default_rng(0).standard_normal(120)
+    y[-12:] += 1e-3
+    result = inf.fit(t, y, model=inf.AION(terms=1, key=jax.random.key(0)), holdout=0.1)
+    mean, std = result.judged.predict(t[-12:], return_std=True)
+    np.testing.assert_allclose(result.predictor.scores[:, 0], np.abs(y[-12:] - mean) / std, rtol=1e-6)
+    lower, upper = (np.asarray(end) for end in result.intervals(t[-12:], 0.9))
+    reach = (upper - lower) / 2 / np.asarray(result.predict(t[-12:], return_std=True)[1])
+    assert np.mean(np.abs(y[-12:] - mean) <= reach * np.asarray(std)) >= 0.9
