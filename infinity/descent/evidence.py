@@ -145,8 +145,11 @@ def covariance_root(normal: Normal, penalty: BlockPenalty, evidence: Evidence) -
     H = normal.gram / evidence.variance + penalty.matrix(evidence.lam)
     scale = _root_diagonal(H)
     identity = jnp.eye(size, dtype=H.dtype)
-    ridge = 10 * jnp.finfo(H.dtype).eps * identity
-    lower = jnp.linalg.cholesky(H / scale[:, None] / scale[None, :] + ridge, symmetrize_input=False)
+    scaled, eps = H / scale[:, None] / scale[None, :], jnp.finfo(H.dtype).eps
+    factor = lambda ridge: jnp.linalg.cholesky(scaled + ridge * eps * identity, symmetrize_input=False)
+    lower = factor(10)
+    # Rounding of many sums may leave an eigenvalue below zero: it is lifted by what so large a matrix may be off.
+    lower = jax.lax.cond(jnp.all(jnp.isfinite(lower)), lambda: lower, lambda: factor(10 * size))
     return jsl.solve_triangular(lower, identity, lower=True) / scale
 
 

@@ -270,3 +270,19 @@ def test_windows_evaluated_bases_and_kept_ones_lead_to_the_same_fit(monkeypatch)
             patch.setattr(direct, name, value)
             other = fitted(model, x, y, weights)
         np.testing.assert_allclose(jax.vmap(other.model)(x), jax.vmap(expected.model)(x), atol=1e-5)
+
+
+def test_a_covariance_in_single_precision_is_a_number_where_rounding_leaves_a_negative_eigenvalue():
+    P = 400
+    rows = np.random.default_rng(0).standard_normal((30, P)).astype(np.float32)
+    gram = jnp.asarray(rows.T @ rows)
+    normal = Normal(gram, jnp.zeros(P, jnp.float32), jnp.zeros((), jnp.float32))
+    identity = jnp.eye(P, dtype=jnp.float32)
+    blocks = PenaltyBlocks(identity[None, None], jnp.zeros(1, int), jnp.zeros((1, 1), int))
+    penalty = BlockPenalty((blocks,), jnp.arange(P), 1, P)
+    evidence = Evidence(jnp.full((1,), 1e-9, jnp.float32), jnp.ones((), jnp.float32))
+    assert jnp.isnan(jnp.linalg.cholesky(gram)).any()
+    V = covariance(normal, penalty, evidence)
+    assert V.dtype == jnp.float32
+    assert jnp.all(jnp.isfinite(V))
+    assert jnp.all(jnp.diagonal(V) > 0)
