@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     from .fitting import (
         AliasWarning,
         CategoryEffect,
+        Comparison,
         Fitted,
         MainEffect,
         OutsideWarning,
         Result,
         Sobol,
+        compare,
         derivative,
         fit,
         main_effect,
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     )
     from .io import load, save
     from .io.export import export
-    from .models import AION, KHRONOS
+    from .models import AION, INN, KHRONOS, HiDeNN, Oblique
 
 __version__ = "0.1.0"
 
@@ -45,11 +47,15 @@ _HOMES = {
     "AliasWarning": "fitting",
     "CategoryEffect": "fitting",
     "Certificate": "closure",
+    "Comparison": "fitting",
     "Fitted": "fitting",
+    "HiDeNN": "models",
+    "INN": "models",
     "InfiniteDescent": "descent",
     "KHRONOS": "models",
     "Line": "descent",
     "MainEffect": "fitting",
+    "Oblique": "models",
     "OpenModelWarning": "descent",
     "OutsideWarning": "fitting",
     "PrecisionWarning": "descent",
@@ -57,6 +63,7 @@ _HOMES = {
     "Sobol": "fitting",
     "Tower": "descent",
     "certify": "closure",
+    "compare": "fitting",
     "derivative": "fitting",
     "export": "io.export",
     "fit": "fitting",
@@ -72,14 +79,18 @@ _HOMES = {
 
 __all__ = [
     "AION",
+    "INN",
     "KHRONOS",
     "AliasWarning",
     "CategoryEffect",
     "Certificate",
+    "Comparison",
     "Fitted",
+    "HiDeNN",
     "InfiniteDescent",
     "Line",
     "MainEffect",
+    "Oblique",
     "OpenModelWarning",
     "OutsideWarning",
     "PrecisionWarning",
@@ -89,6 +100,7 @@ __all__ = [
     "basis",
     "certify",
     "closure",
+    "compare",
     "derivative",
     "descent",
     "export",

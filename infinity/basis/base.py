@@ -13,10 +13,12 @@ from typing import TypeAlias
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Real
 
 from .cells import as_point, locate
+from .piecewise import PiecewisePolynomial
 from .quadrature import cell_rule
 from .recursion import nonzero, refuse_negative
 
@@ -32,7 +34,7 @@ class AbstractBasis(eqx.Module):
     - `breakpoints`: ends of the cells, shape `(elements + 1,)`; an array leaf, so it may be traced and differentiated.
     - `degree`: the polynomial degree that quadrature has to reach, static.
 
-    A family is a final subclass that adds the property `size` and the method `within`.
+    A family is a final subclass that adds the properties `size` and `width` and the methods `within` and `powers`.
 
     >>> from infinity.basis import AbstractBasis, BSpline
     >>> isinstance(BSpline(), AbstractBasis)
@@ -46,6 +48,15 @@ class AbstractBasis(eqx.Module):
     @abc.abstractmethod
     def size(self) -> int:
         """Number of functions."""
+
+    @property
+    @abc.abstractmethod
+    def width(self) -> int:
+        """Number of functions that live on a cell."""
+
+    @abc.abstractmethod
+    def powers(self) -> Float[Array, "elements powers width"]:
+        """Expand the functions that live on each cell in powers of a variable from -1 to 1 across it."""
 
     @abc.abstractmethod
     def within(self, cell: Int[Array, ""], offset: Float[Array, ""], order: int) -> tuple[Int[Array, ""], Array]:
@@ -102,6 +113,28 @@ class AbstractBasis(eqx.Module):
         """
         first, values = self.local(t, order)
         return jax.lax.dynamic_update_slice(jnp.zeros((self.size,), values.dtype), values, (first,))
+
+    def piecewise(self, coefficients: Float[Array, "*outputs size"]) -> PiecewisePolynomial:
+        r"""Write `sum_i c_i B_i` as one polynomial a cell.
+
+            c_{e,k} = sum_i c_i P_{e,k,i},    B_i(t) = sum_k P_{e,k,i} v^k    on the cell e
+
+        **Arguments:** `coefficients` of shape `(..., size)`.
+
+        **Returns:** a `PiecewisePolynomial`, equal to the sum to rounding.
+
+        **Raises:** `ValueError` if the last axis is not `size`.
+        """
+        if coefficients.shape[-1] != self.size:
+            raise ValueError(
+                f"coefficients have shape {coefficients.shape}; expected (..., {self.size}). "
+                "Their last axis counts the functions."
+            )
+        start = jnp.zeros((), self.breakpoints.dtype)
+        first = jax.vmap(lambda cell: self.within(cell, start, 0)[0])(jnp.arange(self.elements, dtype=jnp.int32))
+        local = coefficients[..., first[:, None] + np.arange(self.width)]
+        powers = jnp.einsum("eki,...ei->...ek", self.powers(), local, precision="highest")
+        return PiecewisePolynomial(self.breakpoints, powers)
 
     def quadrature(self, points: int | None = None) -> tuple[Float[Array, " nodes"], Float[Array, " nodes"]]:
         """Give Gauss-Legendre points and weights of all cells.

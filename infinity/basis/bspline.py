@@ -18,7 +18,6 @@ from jaxtyping import Array, Float, Int, Real
 
 from .base import AbstractBasis, Function
 from .cells import checked, known
-from .piecewise import PiecewisePolynomial
 from .recursion import cell_values, nonzero
 from .refinement import divided, elevated_breakpoints, elevation_matrix, insertion_matrix
 
@@ -77,6 +76,11 @@ class BSpline(AbstractBasis):
         """Number of functions, `elements + degree`."""
         return self.elements + self.degree
 
+    @property
+    def width(self) -> int:
+        """Number of functions on a cell, `degree + 1`."""
+        return self.degree + 1
+
     def within(self, cell: Int[Array, ""], offset: Float[Array, ""], order: int) -> tuple[Int[Array, ""], Array]:
         """Evaluate the `degree + 1` functions that live on a cell; the first has the index of the cell."""
         return cell, cell_values(self.window(cell), offset, self.degree, order)
@@ -118,26 +122,6 @@ class BSpline(AbstractBasis):
         samples = jax.vmap(f)(points)
         solution = jnp.linalg.solve(jax.vmap(self)(points), samples.reshape(self.size, -1))
         return solution.reshape(samples.shape)
-
-    def piecewise(self, coefficients: Float[Array, "*outputs size"]) -> PiecewisePolynomial:
-        r"""Write the spline `sum_i c_i B_i` as one polynomial a cell.
-
-            c_{e,k} = sum_i c_i B_i^(k)(middle of e) (h_e / 2)^k / k!
-
-        **Arguments:** `coefficients` of shape `(..., size)`.
-
-        **Returns:** a `PiecewisePolynomial`, equal to the spline to rounding.
-
-        **Raises:** `ValueError` if the last axis is not `size`.
-        """
-        if coefficients.shape[-1] != self.size:
-            raise ValueError(
-                f"coefficients have shape {coefficients.shape}; expected (..., {self.size}). "
-                "Their last axis counts the functions."
-            )
-        local = coefficients[..., np.arange(self.elements)[:, None] + np.arange(self.degree + 1)]
-        powers = jnp.einsum("eki,...ei->...ek", self._powers(), local, precision="highest")
-        return PiecewisePolynomial(self.breakpoints, powers)
 
     def insert(
         self, breakpoints: Real[ArrayLike, "..."] | list | tuple
@@ -208,8 +192,8 @@ class BSpline(AbstractBasis):
         return BSpline(breakpoints=points.astype(dtype), degree=self.degree + times), jnp.asarray(matrix, dtype)
 
     @eqx.filter_jit  # called eagerly, one compilation instead of many
-    def _powers(self) -> Float[Array, "elements powers functions"]:
-        """Expand every function in every cell in powers of a variable from -1 to 1."""
+    def powers(self) -> Float[Array, "elements powers width"]:
+        """Expand the functions that live on each cell in powers of a variable from -1 to 1 across it."""
 
         def expand(cell):
             # Knots in halves of the cell's length, so that no power of a short cell over- or underflows.

@@ -364,10 +364,7 @@ def fit_separable(
     def stage(used: int, shaping: int) -> Problem:
         share = per_chunk[:used].sum() / per_chunk[:shaping].sum()
         tiles = None
-        if (
-            bases is None
-            and layout.windowed([basis.degree + 1 for basis in model.bases]) <= WINDOWS_PAY * penalty.kept.size
-        ):
+        if bases is None and layout.windowed([basis.width for basis in model.bases]) <= WINDOWS_PAY * penalty.kept.size:
             tiles = tiled(_groups(model, layout, x[: shaping * size]), P)
         return Problem(
             bases=bases,

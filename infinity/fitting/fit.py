@@ -3,7 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import equinox as eqx
 import jax
@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..descent.solver import warn_single_precision
-from ..models import AION, AbstractSeparable
+from ..models import AION, AbstractSeparable, HiDeNN, Oblique
+from .adaptive import adapted_to
 from .aion import solve_aion
 from .checks import check_unknowns, numeric_matrix, target_names
 from .fitted import Fitted, Outside, unit_box
@@ -19,6 +20,7 @@ from .generic import fit_generic
 from .journal import open_journal
 from .levels import check_levels, chosen_levels
 from .links import links_to_try
+from .oblique import solve_oblique
 from .predictor import Predictor
 from .preparation import prepare
 from .result import Result, metrics_of
@@ -27,6 +29,7 @@ from .selection import described, starting_model
 from .size import choose_size
 from .streamed import Solution, Table, solve_streamed, spread
 from .target_coding import with_means
+from .tensor import fit_tensor
 from .timing import Stopwatch
 
 
@@ -154,6 +157,11 @@ def fit(
     if columns and links is None:
         links = ("identity",)
     streamed = solver is None and not exponential and (model is None or isinstance(model, AbstractSeparable))
+    oblique = solver is None and isinstance(model, Oblique)
+    moved = "Directions were found from the slopes of a pilot and a joint descent." if oblique else ""
+    if solver is None and isinstance(model, AbstractSeparable | HiDeNN) and model.trainable_axes:
+        model = adapted_to(table, model, seed)
+        moved = "Nodes and inner layers were placed by a pilot fit and a joint descent, and held for the last solve."
     if journal is not None and not streamed:
         raise ValueError("journal keeps the fits of a separable model by the direct solve; leave it out")
     if streamed:
@@ -173,7 +181,7 @@ def fit(
             kept = open_journal(journal, (inputs, outputs, weight), choices)
         solution = solve_streamed(
             table,
-            model,
+            cast(AbstractSeparable | None, model),
             size,
             links=links,
             local=local,
@@ -183,6 +191,10 @@ def fit(
             progress=progress,
             journal=kept,
         )
+    elif oblique:
+        tolerance = 1e-2 if tolerance is None else tolerance
+        rest = {"links": links, "local": local, "columns": columns, "progress": progress, "journal": None}
+        solution = solve_oblique(table, cast(Oblique, model), seed, tolerance, **rest)
     elif exponential:
         if link not in (None, "identity"):
             raise ValueError(f"link is {link!r}; an AION describes the target itself")
@@ -226,6 +238,11 @@ def fit(
         solution.judged_local,
         solution.judged_levels,
     )
+    if isinstance(solution.model, HiDeNN) and covariance is not None and len(heldout):
+        # Fitted once, without these rows, so that the model itself is judged.
+        mean, std = final.predict(inputs[heldout], return_std=True)
+        scores = jnp.abs(outputs[heldout] - mean.reshape(len(heldout), -1)) / std.reshape(len(heldout), -1)
+        final = dataclasses.replace(final, scores=scores)
     # A local stage knows the rows that it was given: how well it meets them says nothing.
     smooth = dataclasses.replace(judged, local=None)
     metrics = {"train": metrics_of(outputs[train], _predicted(smooth, inputs[train])), "heldout": None}
@@ -240,7 +257,7 @@ def fit(
         predictor=final,
         success=success,
         status="converged" if success else "diverged" if not finite else "unfinished",
-        message=f"{solution.sentence} {prepared.note}".strip(),
+        message=" ".join(part for part in (solution.sentence, moved, prepared.note) if part),
         stationarity=solution.stationarity,
         certificate=solution.certificate,
         history=solution.history,
@@ -273,7 +290,7 @@ def _generic(table: Table, model: Any, size: tuple, solver: Any, seed: int, tole
         chosen = choose_size(points[table.train], count, modes, elements, 3 if degree is None else degree)
         options = described(chosen)
         inner = starting_model(chosen, count, seed)
-    if isinstance(inner, AbstractSeparable):
+    if isinstance(inner, AbstractSeparable | HiDeNN):
         lower, upper = (lower, upper) if model is None else np.asarray(inner.domain).T
         shift, scale = spread(table.y[table.train])
         check_unknowns(inner.unknowns, len(table.train) * count)
@@ -283,7 +300,8 @@ def _generic(table: Table, model: Any, size: tuple, solver: Any, seed: int, tole
         jnp.asarray((table.y[table.train] - shift) / scale, table.dtype),
         jnp.asarray(table.weights[table.train], table.dtype),
     )
-    found = fit_generic(inner, *data, solver, tolerance)
+    direct = solver is None and isinstance(inner, HiDeNN)
+    found = fit_tensor(inner, *data) if direct else fit_generic(inner, *data, solver, tolerance)
     options["covariance"] = "the model or the table is too large for it" if found.covariance is None else "computed"
     return Solution(
         model=found.model,
@@ -370,7 +388,7 @@ def _checked_weights(weights: Any, rows: int) -> np.ndarray:
 def _checked_model(model: Any, x: np.ndarray, names: tuple[str, ...], outputs: int) -> Any:
     if not callable(model):
         raise ValueError(f"model is {type(model).__name__}; expected an Equinox module that maps a point (D,) to (O,)")
-    if isinstance(model, AbstractSeparable):
+    if isinstance(model, AbstractSeparable | HiDeNN | Oblique):
         if model.dimensions != x.shape[1] or model.outputs != outputs:
             raise ValueError(
                 f"the model has {model.dimensions} inputs and {model.outputs} outputs, the table {x.shape[1]} and {outputs}"

@@ -4,7 +4,7 @@ r_n(theta) = sqrt(w_n) (u(x_n; theta) - y_n)
 """
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
@@ -18,6 +18,8 @@ from jaxtyping import Array, Float
 from ..closure import Certificate, certify
 from ..descent import InfiniteDescent, Orthogonal
 from ..descent.search import LARGEST
+
+Module = TypeVar("Module", bound=eqx.Module)
 
 # The dense Jacobian of the direct solve must fit in memory: numbers in it, at most.
 _LARGEST_JACOBIAN = 2**28
@@ -50,6 +52,11 @@ def residuals_of(static: Any):
         return jnp.sqrt(weights)[:, None] * (value - y)
 
     return residuals
+
+
+def in_dtype(model: Module, dtype: Any) -> Module:
+    """The model with its floating arrays in one dtype."""
+    return jax.tree.map(lambda leaf: leaf.astype(dtype) if eqx.is_inexact_array(leaf) else leaf, model)
 
 
 def chosen_solver(solver: Any, tolerance: float) -> Any:

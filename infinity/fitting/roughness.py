@@ -25,7 +25,7 @@ def roughness_penalty(bases: tuple[AbstractBasis, ...], layout: Layout, dtype) -
     matrices[:, 0] = np.eye(n)  # the fill is held at zero
     for d, basis in enumerate(bases):
         size = basis.size
-        matrices[d, 0, :size, :size], matrices[d, 1, :size, :size] = _integrals(basis)
+        matrices[d, 0, :size, :size], matrices[d, 1, :size, :size] = integrals(basis)
     d = np.repeat(np.arange(D), M)
     starts, groups, which = [np.arange(D * M) * n], [np.stack([np.zeros_like(d), 1 + d], axis=1)], [d]
     strengths = 1 + D
@@ -47,7 +47,8 @@ def roughness_penalty(bases: tuple[AbstractBasis, ...], layout: Layout, dtype) -
 
 
 @eqx.filter_jit
-def _integrals(basis: AbstractBasis):
+def integrals(basis: AbstractBasis):
+    """`Q_d` and `R_d` of a family."""
     edges = basis.breakpoints
     pace = basis.elements * jnp.diff(edges)  # dx/dw in each cell
     slope = lambda t: pace[jnp.clip(jnp.searchsorted(edges, t, side="right") - 1, 0, basis.elements - 1)]

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from ..basis import AbstractBasis, BSpline
+from ..basis import AbstractBasis
 from ..basis.cells import known
 from ..basis.recursion import nonzero
 from ..shapes import rounded_up
@@ -30,7 +30,7 @@ _FEWEST = 256
 class Evaluator(eqx.Module):
     r"""A separable model at many points, fast.
 
-    **Arguments:** a separable `model` whose bases are splines, such as `KHRONOS`.
+    **Arguments:** a separable `model`, such as `KHRONOS` or `INN`.
 
     **Fields:** rows of all cells of all dimensions, one under another: `factors` `(C, powers, M)` and `additive` `(C, powers, O)` or nothing; `left` ends and
     `half` lengths of the cells `(C,)`; `interior`, the breakpoints within each dimension, padded with infinity, `(D, E - 1)`; `mixing` `(O, M)` or
@@ -40,7 +40,7 @@ class Evaluator(eqx.Module):
     Called with points `(N, D)` it returns `(N, O)`, or `(N,)` for a scalar model: the values of `jax.vmap(model)` to rounding, in the dtype of the model.
     Outside the box the end polynomials continue, a coordinate that is not a number gives NaN. It can be compiled (`eqx.filter_jit`) and differentiated.
 
-    **Raises:** `ValueError` for a model that is not separable or whose functions are no splines; for points of a wrong shape.
+    **Raises:** `ValueError` for a model that is not separable; for points of a wrong shape.
 
     !!! example
 
@@ -69,16 +69,16 @@ class Evaluator(eqx.Module):
             raise ValueError(
                 f"Evaluator got a {type(model).__name__}; expected a separable model such as KHRONOS. Batch others with jax.vmap."
             )
-        splines = splines_of(model.bases)
-        self.cells = tuple(spline.elements for spline in splines)
-        self.equal = all(_equal(spline) for spline in splines)
-        self.factors = _rows(splines, model.factors)
-        self.additive = None if model.additive is None else _rows(splines, model.additive)
-        self.left = jnp.concatenate([spline.breakpoints[:-1] for spline in splines])
-        self.half = nonzero(jnp.concatenate([jnp.diff(spline.breakpoints) / 2 for spline in splines]))
+        bases = model.bases
+        self.cells = tuple(basis.elements for basis in bases)
+        self.equal = all(_equal(basis) for basis in bases)
+        self.factors = _rows(bases, model.factors)
+        self.additive = None if model.additive is None else _rows(bases, model.additive)
+        self.left = jnp.concatenate([basis.breakpoints[:-1] for basis in bases])
+        self.half = nonzero(jnp.concatenate([jnp.diff(basis.breakpoints) / 2 for basis in bases]))
         widest = max(self.cells)
         fill = lambda inner: jnp.pad(inner, (0, widest - 1 - inner.shape[0]), constant_values=jnp.inf)
-        self.interior = jnp.stack([fill(spline.breakpoints[1:-1]) for spline in splines])
+        self.interior = jnp.stack([fill(basis.breakpoints[1:-1]) for basis in bases])
         self.mixing, self.constant, self.scalar = model.mixing, model.constant, model.scalar
 
     def __call__(self, x: Float[Array, "N D"]) -> Float[Array, "N *O"]:
@@ -131,7 +131,7 @@ def evaluate(model: AbstractSeparable, x: Float[np.ndarray, "N D"]) -> Float[np.
 
     The points are filled up to one of few numbers, so that tables of nearly the same length share a compiled program.
 
-    **Arguments:** a model whose bases are splines; the points `(N, D)` in its box.
+    **Arguments:** a separable model; the points `(N, D)` in its box.
 
     **Returns:** `(N, O)`, also for a scalar model.
     """
@@ -158,34 +158,20 @@ def _take(table: Array, row: Int[Array, "..."]) -> Array:
     return table.at[row].get(mode="promise_in_bounds")
 
 
-def splines_of(bases: Sequence[AbstractBasis]) -> list[BSpline]:
-    """The bases, if all are splines.
-
-    **Raises:** `ValueError` that names the others.
-    """
-    splines = [basis for basis in bases if isinstance(basis, BSpline)]
-    if len(splines) < len(bases):
-        kinds = sorted({type(basis).__name__ for basis in bases if not isinstance(basis, BSpline)})
-        raise ValueError(
-            f"the functions of the model are of kind {', '.join(kinds)}; expected BSpline, which has a piecewise-polynomial form."
-        )
-    return splines
-
-
-def _rows(splines: Sequence[BSpline], coefficients: Sequence[Float[Array, "L _"]]) -> Float[Array, "C powers L"]:
+def _rows(bases: Sequence[AbstractBasis], coefficients: Sequence[Float[Array, "L _"]]) -> Float[Array, "C powers L"]:
     """All powers of all functions of each cell; lower degrees are padded with zeros."""
-    powers = 1 + max(spline.degree for spline in splines)
+    powers = 1 + max(basis.degree for basis in bases)
     tables = []
-    for spline, rows in zip(splines, coefficients, strict=True):
-        table = jnp.transpose(spline.piecewise(rows).coefficients, (1, 2, 0))
+    for basis, rows in zip(bases, coefficients, strict=True):
+        table = jnp.transpose(basis.piecewise(rows).coefficients, (1, 2, 0))
         tables.append(jnp.pad(table, ((0, 0), (0, powers - table.shape[1]), (0, 0))))
     return jnp.concatenate(tables)
 
 
-def _equal(spline: BSpline) -> bool:
+def _equal(basis: AbstractBasis) -> bool:
     """Whether all cells are equally long to rounding, and a point that rounding puts into the neighbouring cell gets the same value there."""
-    points = known(spline.breakpoints)
-    if points is None or spline.degree == 0:
+    points = known(basis.breakpoints)
+    if points is None or basis.degree == 0:
         return False
     wanted = np.linspace(points[0], points[-1], len(points))
-    return bool(np.all(np.abs(points - wanted) <= 4 * jnp.finfo(spline.breakpoints.dtype).eps * np.abs(points).max()))
+    return bool(np.all(np.abs(points - wanted) <= 4 * jnp.finfo(basis.breakpoints.dtype).eps * np.abs(points).max()))

@@ -6,8 +6,8 @@ The modes are shared by the outputs; `c` and the additive block `a` are optional
 repeat the scale of a factor. Each `F_d` is one array, so that the model is affine in each of them: it is multilinear.
 """
 
-import abc
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
@@ -15,28 +15,30 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..basis import AbstractBasis
+from ..basis import AbstractBasis, Axis
 from .products import product
+
+Module = TypeVar("Module", bound=eqx.Module)
 
 
 class AbstractSeparable(eqx.Module):
     """What all separable models share: evaluation, derivatives of the value with respect to the parameters, curves.
 
     **Fields:** `factors`, one array `(M, size_d)` a dimension; `mixing` `(O, M)` or nothing; `additive`, one array `(O, size_d)` a dimension, or nothing;
-    `constant` `(O,)` or nothing; `scalar`, static: one output of shape `()` instead of `(1,)`. A subclass says in `bases` what the functions of each
-    dimension are.
+    `constant` `(O,)` or nothing; `axes`, the recipe of the functions of each dimension; `scalar`, static: one output of shape `()` instead of `(1,)`.
     """
 
     factors: eqx.AbstractVar[tuple[Float[Array, "M _"], ...]]
     mixing: eqx.AbstractVar[Float[Array, "O M"] | None]
     additive: eqx.AbstractVar[tuple[Float[Array, "O _"], ...] | None]
     constant: eqx.AbstractVar[Float[Array, " O"] | None]
+    axes: eqx.AbstractVar[tuple[Axis, ...]]
     scalar: eqx.AbstractVar[bool]
 
     @property
-    @abc.abstractmethod
     def bases(self) -> tuple[AbstractBasis, ...]:
-        """The one-dimensional functions of each dimension."""
+        """The one-dimensional functions of each dimension, in the precision of the factors."""
+        return tuple(axis.basis(self.factors[0].dtype) for axis in self.axes)
 
     @property
     def dimensions(self) -> int:
@@ -61,7 +63,34 @@ class AbstractSeparable(eqx.Module):
     @property
     def domain(self) -> tuple[tuple[float, float], ...]:
         """The box on which the model is defined, one pair a dimension."""
-        return tuple((float(basis.domain[0]), float(basis.domain[1])) for basis in self.bases)
+        return tuple(axis.domain for axis in self.axes)
+
+    @property
+    def degrees(self) -> tuple[int, ...]:
+        """The degree of the functions in each dimension."""
+        return tuple(axis.degree for axis in self.axes)
+
+    @property
+    def breakpoints(self) -> tuple[tuple[float, ...], ...]:
+        """The breakpoints or nodes of each dimension."""
+        return tuple(tuple(float(t) for t in axis.nodes(self.factors[0].dtype)) for axis in self.axes)
+
+    @property
+    def trainable_axes(self) -> bool:
+        """Whether nodes or coordinate maps are among the parameters."""
+        return bool(jax.tree.leaves(self.axes))
+
+    def with_axes(self, axes: Sequence[Axis]) -> "AbstractSeparable":
+        """The same coefficients on other axes of the same sizes."""
+        return rebuilt(self, axes=tuple(axes))
+
+    def frozen(self) -> "AbstractSeparable":
+        """The same function, nodes and coordinate maps held."""
+        return self.with_axes([axis.frozen() for axis in self.axes])
+
+    def trained(self, nodes: bool = True, maps: bool = True) -> "AbstractSeparable":
+        """The same function, its nodes or coordinate maps among the parameters."""
+        return self.with_axes([axis.trained(nodes, maps) for axis in self.axes])
 
     def features(self, x: Float[Array, " D"]) -> Float[Array, "D M"]:
         """The factors at a point, `f_dm(x_d)`."""
@@ -90,6 +119,14 @@ class AbstractSeparable(eqx.Module):
     def curve(self, dimension: int, t: Float[Array, ""]) -> Float[Array, " M"]:
         """The factors of one dimension at the coordinate `t`, shape `(M,)`."""
         return _window(self.factors[dimension], *self.bases[dimension].local(t))
+
+
+def rebuilt(model: Module, **changes: Any) -> Module:
+    """A copy of a module with other fields, static ones included; nothing is checked."""
+    copy = object.__new__(type(model))
+    for name in model.__dataclass_fields__:
+        object.__setattr__(copy, name, changes.get(name, getattr(model, name)))
+    return copy
 
 
 class Local(NamedTuple):

@@ -1,16 +1,20 @@
 """One function a picture; each takes `ax=` and returns it. Matplotlib is imported when the first picture is drawn."""
 
+from .comparison import comparison
 from .factors import factors, partial_dependence
 from .figure import new_axes
 from .forecast import forecast, series_axes
+from .functions import functions
 from .loss_plane import loss_plane
 from .parity import parity
 from .sobol import sobol
 from .towers import towers
 
 __all__ = [
+    "comparison",
     "factors",
     "forecast",
+    "functions",
     "loss_plane",
     "new_axes",
     "parity",

@@ -140,7 +140,7 @@ def test_same_key_same_numbers():
         ({"domain": [(0.0, float("nan"))]}, "finite"),
         ({"domain": [(0.0, 1.0)], "modes": 0, "additive": False}, "at least one"),
         ({"domain": [(0.0, 1.0)], "elements": [3, 4]}, "elements="),
-        ({"domain": [(0.0, 1.0)], "layers": 2}, "layers=2"),
+        ({"domain": [(0.0, 1.0)], "layers": 0}, "layers=0"),
         ({}, "either a domain"),
     ],
 )

@@ -14,12 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ...basis import BSpline
+from ...basis import AbstractBasis
 from ...fitting import Fitted, Result
 from ...fitting.coding import Coding
 from ...fitting.links import LINKS, Part
 from ...models import AbstractSeparable
-from ...models.evaluator import splines_of
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -124,7 +123,7 @@ def describe(model: Any) -> Description:
             "export got a separable model with outside='extrapolate'; splines have no formula beyond their box: expected another policy, such as 'linear'"
         )
     shift, scale = np.asarray(fitted.shift, float), np.asarray(fitted.scale, float)
-    splines = splines_of(inner.bases)
+    splines = inner.bases
     powers = 1 + max(spline.degree for spline in splines)
     axes = []
     for d, spline in enumerate(splines):
@@ -154,7 +153,7 @@ def describe(model: Any) -> Description:
     return found
 
 
-def _table(spline: BSpline, coefficients: Any, powers: int) -> tuple[np.ndarray, np.ndarray]:
+def _table(spline: AbstractBasis, coefficients: Any, powers: int) -> tuple[np.ndarray, np.ndarray]:
     """The breakpoints `(E + 1,)` and the polynomials `(E, rows, powers)` of the cells that have a length."""
     widest = jnp.result_type(float)
     spline = jax.tree.map(lambda leaf: jnp.asarray(leaf, widest), spline)
