@@ -18,10 +18,11 @@ ALLOWED = {
     "models": {"basis"},
     "descent": {"closure"},
     "fitting": {"basis", "models", "closure", "descent", "io"},
+    "inverse": {"basis", "models", "fitting"},
     "io": {"basis", "models", "fitting"},
     "plot": {"fitting", "models", "basis"},
     "sklearn": {"models", "closure", "descent", "fitting"},
-    "cli": {"basis", "models", "closure", "descent", "fitting", "io", "plot"},
+    "cli": {"basis", "models", "closure", "descent", "fitting", "inverse", "io", "plot"},
 }
 
 

@@ -1,0 +1,139 @@
+"""Level sets: every start arrives, by every method, and what cannot be reached is said."""
+
+import dataclasses
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import infinity as inf
+from infinity.inverse.pieces import pieces_of
+from infinity.inverse.tables import Tables, tables_of
+
+
+def rough(dimensions=2, modes=4, amplitude=0.5, dtype=jnp.float64, breakpoints=None, degree=3):
+    """A bumpy model."""
+    rows = breakpoints or [np.linspace(-1.0, 2.0, 7).tolist()] * dimensions
+    model = inf.KHRONOS(breakpoints=rows, modes=modes, degree=degree, outputs="scalar", key=jax.random.key(0))
+    random = np.random.default_rng(3)
+    draw = lambda leaf: jnp.asarray(1 + amplitude * random.normal(size=leaf.shape), dtype)
+    return jax.tree.map(draw, model)
+
+
+UNEQUAL = [[-1.0, -0.4, 0.1, 2.0], [0.0, 0.5, 0.5, 3.0]]
+
+
+@pytest.mark.parametrize("breakpoints", [None, UNEQUAL], ids=["equal", "unequal"])
+def test_tables_give_values_and_gradients_of_the_model(breakpoints):
+    model = rough(breakpoints=breakpoints)
+    lower, upper = np.array(model.domain).T
+    tables = tables_of(pieces_of(model, 0, lower, upper - lower, {}), jnp.dtype("float64"))
+    assert tables.equal == (breakpoints is None)
+    z = np.random.default_rng(0).uniform(size=(300, 2))
+    value, gradient = eqx.filter_jit(lambda tables, z: tables.value_and_gradient(z))(tables, jnp.asarray(z))
+    wanted, slope = jax.jit(lambda x: jax.vmap(jax.value_and_grad(model))(x))(jnp.asarray(lower + (upper - lower) * z))
+    np.testing.assert_allclose(value, wanted, rtol=1e-12)
+    np.testing.assert_allclose(gradient, np.asarray(slope) * (upper - lower), atol=1e-11)
+
+
+@pytest.mark.parametrize("method", ["projection", "bracketing"])
+def test_every_start_arrives(method, dtype):
+    model = rough(dtype=dtype)
+    x = np.random.default_rng(1).uniform(-1, 2, (4000, 2))
+    seen = np.asarray(inf.models.Evaluator(model)(jnp.asarray(x, dtype)))
+    for share in (0.7, 0.999):
+        level = float(np.quantile(seen, share))
+        found = inf.level_set(model, level, 200, key=jax.random.key(2), method=method)
+        assert found.success.all(), found.message
+        values = np.asarray(inf.models.Evaluator(model)(jnp.asarray(found.points, dtype)))
+        accuracy = 1e-9 if dtype == jnp.float64 else 2e-4
+        np.testing.assert_allclose(values, level, atol=accuracy * np.ptp(seen))
+        assert np.all((found.points >= -1) & (found.points <= 2))
+
+
+def test_along_a_coordinate_only_that_one_moves_and_the_nearest_root_is_found():
+    model = rough()
+    starts = np.random.default_rng(4).uniform(-1, 2, (100, 2))
+    grid = np.linspace(-1, 2, 3001)
+    lines = np.stack(np.broadcast_arrays(grid[None], starts[:, 1:]), axis=-1).reshape(-1, 2)
+    values = np.asarray(inf.models.Evaluator(model)(jnp.asarray(lines))).reshape(100, -1)
+    level = float(np.quantile(values, 0.999))
+    found = inf.level_set(model, level, starts=starts, method="coordinate", coordinate="x0")
+    change = (values[:, 1:] > level) != (values[:, :-1] > level)
+    np.testing.assert_array_equal(found.points[:, 1], starts[:, 1])
+    assert 0 < found.success.sum() < 100
+    assert found.status == "partly found"
+    assert np.all(found.success[change.any(axis=1)])
+    # Signs are compared at a few points a cell, so the nearest change is the nearest root up to pairs within a quarter of a cell.
+    away = np.where(change, np.abs(grid[None, :-1] - starts[:, :1]), np.inf).min(axis=1)
+    got = np.abs(found.points[:, 0] - starts[:, 0])
+    close = found.success & np.isfinite(away)
+    assert np.mean(np.abs(got - away)[close] < 2e-3) > 0.8
+
+
+def test_fixed_inputs_stay_and_links_are_inverted():
+    random = np.random.default_rng(0)
+    unit = inf.KHRONOS([(0.0, 1.0)] * 3, modes=2, elements=3, outputs=1, key=jax.random.key(1))
+    unit = jax.tree.map(lambda leaf: jnp.asarray(0.3 + 0.4 * random.normal(size=leaf.shape)), unit)
+    box = ((1.0, 2.0, 3.0), (2.0, 5.0, 4.0))
+    for link in ("identity", "log", "log(2.0, inf)", "logit(-1.0, 7.0)", "log(-inf, 9.0)"):
+        fitted = inf.Fitted(unit, *box, True, (0.5,), (0.7,), ("a", "b", "c"), ("y",), "warn", True, link)
+        middle = float(fitted(jnp.array([1.5, 3.0, 3.5])))
+        found = inf.level_set(fitted, middle, 50, key=jax.random.key(0), known={"b": 3.0})
+        assert found.success.all()
+        np.testing.assert_array_equal(found.points[:, 1], 3.0)
+        np.testing.assert_allclose(jax.vmap(fitted)(jnp.asarray(found.points)), middle, rtol=1e-8)
+
+
+def test_any_function_of_a_point():
+    found = inf.level_set(lambda x: jnp.sin(x[0]) + x[1] ** 2, 0.3, 64, key=jax.random.key(0), domain=[(-2.0, 2.0)] * 2)
+    assert found.success.all()
+    np.testing.assert_allclose(np.sin(found.points[:, 0]) + found.points[:, 1] ** 2, 0.3, atol=1e-8)
+
+
+def test_one_program_for_models_and_numbers_of_one_size(monkeypatch):
+    traced, original = [], Tables.value_and_gradient
+    monkeypatch.setattr(Tables, "value_and_gradient", lambda self, z: traced.append(1) or original(self, z))
+    inf.level_set(rough(), 7.0, 100, key=jax.random.key(0), method="bracketing")
+    traced.clear()
+    inf.level_set(rough(amplitude=0.4), 7.1, 101, key=jax.random.key(1), method="bracketing")
+    assert not traced
+
+
+BAD = {
+    "level": ({"value": 1e6}, r"the level 1e\+06 lies outside the range of y, which is .* to .* on the box"),
+    "not finite": ({"value": np.nan}, "one finite number"),
+    "unknown": ({"known": {"x7": 1.0}}, "no input 'x7'; (did you mean|the inputs are)"),
+    "all known": ({"known": {"x0": 0.0, "x1": 0.0}}, "all inputs are known"),
+    "outside": ({"known": {"x0": 3.0}}, "x0 = 3 lies outside the box of the model, -1 to 2"),
+    "no number": ({"known": {"x0": "red"}}, "the known value of 'x0' is 'red'; expected a number"),
+    "target": ({"target": "z"}, "no target 'z'; it has y"),
+    "method": ({"method": "guess"}, "method is 'guess'; expected one of projection"),
+    "coordinate": ({"method": "coordinate"}, "go together"),
+    "starts": ({"starts": np.zeros((3, 5))}, r"starts has shape \(3, 5\); expected \(n, 2\), the columns x0, x1"),
+    "start outside": ({"starts": np.full((3, 2), 9.0)}, "row 1 of starts: x0 = 9 is not in"),
+    "no key": ({"key": None}, "needs a key"),
+    "tolerance": ({"tolerance": -1.0}, "tolerance is -1.0"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input(name):
+    change, message = BAD[name]
+    options = {"value": 7.0, "n": 10, "key": jax.random.key(0)} | change
+    if "starts" in change:
+        options.pop("key")
+    with pytest.raises(ValueError, match=message):
+        inf.level_set(rough(), **options)
+
+
+def test_what_is_no_model_or_has_no_box():
+    with pytest.raises(ValueError, match="the box of this function is not known"):
+        inf.level_set(lambda x: x[0], 0.0, key=jax.random.key(0))
+    with pytest.raises(ValueError, match="expected a separable model"):
+        inf.level_set(3.0, 0.0, key=jax.random.key(0))
+    fitted = inf.Fitted(rough(), (0.0, 0.0), (1.0, 1.0), False, (0.0,), (1.0,), ("a", "b"), ("y",), "warn", True)
+    with pytest.raises(ValueError, match="brings its box"):
+        inf.level_set(dataclasses.replace(fitted), 0.0, key=jax.random.key(0), domain=[(0, 1)] * 2)
