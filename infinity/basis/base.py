@@ -34,7 +34,7 @@ class AbstractBasis(eqx.Module):
     - `breakpoints`: ends of the cells, shape `(elements + 1,)`; an array leaf, so it may be traced and differentiated.
     - `degree`: the polynomial degree that quadrature has to reach, static.
 
-    A family is a final subclass that adds the properties `size` and `width` and the methods `within` and `powers`.
+    A family is a final subclass that adds the properties `size`, `width` and `continuity` and the methods `within` and `powers`.
 
     >>> from infinity.basis import AbstractBasis, BSpline
     >>> isinstance(BSpline(), AbstractBasis)
@@ -53,6 +53,11 @@ class AbstractBasis(eqx.Module):
     @abc.abstractmethod
     def width(self) -> int:
         """Number of functions that live on a cell."""
+
+    @property
+    @abc.abstractmethod
+    def continuity(self) -> int:
+        """How many derivatives are continuous across all cells; -1 where the functions jump."""
 
     @abc.abstractmethod
     def powers(self) -> Float[Array, "elements powers width"]:

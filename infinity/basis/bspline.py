@@ -81,6 +81,13 @@ class BSpline(AbstractBasis):
         """Number of functions on a cell, `degree + 1`."""
         return self.degree + 1
 
+    @property
+    def continuity(self) -> int:
+        """How many derivatives are continuous: `degree` less how often an interior breakpoint is repeated at most; while they are traced, once."""
+        points = known(self.breakpoints)
+        repeated = [] if points is None else np.unique(points[1:-1], return_counts=True)[1]
+        return self.degree - (int(max(repeated)) if len(repeated) else 1)
+
     def within(self, cell: Int[Array, ""], offset: Float[Array, ""], order: int) -> tuple[Int[Array, ""], Array]:
         """Evaluate the `degree + 1` functions that live on a cell; the first has the index of the cell."""
         return cell, cell_values(self.window(cell), offset, self.degree, order)

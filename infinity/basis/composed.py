@@ -77,6 +77,11 @@ class Composed(AbstractBasis):
         """Number of functions on a cell."""
         return self.outer.width
 
+    @property
+    def continuity(self) -> int:
+        """That of the family or of its maps, whichever is less."""
+        return min(self.outer.continuity, *(inner.degree - 1 for inner in self.maps))
+
     def image(self, t: Float[Array, ""]) -> Float[Array, ""]:
         """The coordinate in which the family is evaluated, shape `()`."""
         for inner in self.maps:

@@ -52,6 +52,11 @@ class Hat(AbstractBasis):
         """Two functions live on a cell."""
         return 2
 
+    @property
+    def continuity(self) -> int:
+        """Continuous, without continuous slopes."""
+        return 0
+
     def within(self, cell: Int[Array, ""], offset: Float[Array, ""], order: int) -> tuple[Int[Array, ""], Array]:
         """Evaluate the two functions of a cell; the first has the index of the cell."""
         length = self.breakpoints[cell + 1] - self.breakpoints[cell]

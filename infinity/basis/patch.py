@@ -107,6 +107,11 @@ class Patch(AbstractBasis):
         """Number of functions on a cell, `min(2 s + 2, n)`."""
         return self.table.shape[2]
 
+    @property
+    def continuity(self) -> int:
+        """Continuous with their slopes."""
+        return 1
+
     def within(self, cell: Int[Array, ""], offset: Float[Array, ""], order: int) -> tuple[Int[Array, ""], Array]:
         """Evaluate the functions of a cell from its row of polynomials."""
         half = (self.breakpoints[cell + 1] - self.breakpoints[cell]) / 2

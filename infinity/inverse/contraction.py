@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..basis import BSpline
 from ..fitting import Fitted
 from ..fitting.links import LINKS
 from ..fitting.marginals import with_units
@@ -72,7 +71,7 @@ def contracted(
     """
     inner = model.inner if isinstance(model, Fitted) else model
     low, high = box
-    if not isinstance(inner, AbstractSeparable) or not all(isinstance(basis, BSpline) for basis in inner.bases):
+    if not isinstance(inner, AbstractSeparable):
         function, targets = as_function(model, rows.shape[1])
         dtype = dtype_of(model)
         known, origin, width = (jnp.asarray(a, dtype) for a in (np.nan_to_num(rows), low, high - low))

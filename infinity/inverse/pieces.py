@@ -14,7 +14,6 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ..models import AbstractSeparable
-from ..models.evaluator import splines_of
 
 
 class Piece(NamedTuple):
@@ -75,7 +74,6 @@ def pieces_of(
 
     **Arguments:** the model; which output; the map from the unit box to its coordinates, `origin + length z`; known inputs, in its coordinates, by dimension.
 
-    **Raises:** `ValueError` where its functions are no splines.
     """
     M = model.modes
     weights = np.ones(M) if model.mixing is None else np.asarray(model.mixing, float)[output]
@@ -96,17 +94,15 @@ def pieces_of(
 def lanes_of(model: AbstractSeparable, origin: Float[np.ndarray, " D"], length: Float[np.ndarray, " D"]) -> list[Piece]:
     """The functions of each dimension on the unit box: the modes, then the additive part of each output."""
     pieces, M, O = [], model.modes, model.outputs
-    for d, (spline, powers) in enumerate(zip(splines_of(model.bases), _powers(model), strict=True)):
-        points = np.asarray(spline.breakpoints, float)
+    for d, (basis, powers) in enumerate(zip(model.bases, _powers(model), strict=True)):
+        points = np.asarray(basis.breakpoints, float)
         unit = (points - origin[d]) / length[d]
         kept = np.flatnonzero((np.diff(unit) > 0) & (unit[1:] > 1e-12) & (unit[:-1] < 1 - 1e-12))
         edges = np.append(unit[kept], unit[kept[-1] + 1])
         edges[0], edges[-1] = 0.0, 1.0
         lanes = np.zeros((len(kept), powers.shape[1], M + O))
         lanes[:, :, : powers.shape[2]] = np.asarray(powers, float)[kept]
-        repeated = np.unique(points[1:-1], return_counts=True)[1]
-        smooth = spline.degree - (int(repeated.max()) if len(repeated) else 1)
-        pieces.append(Piece(edges, unit[kept], np.diff(unit)[kept] / 2, lanes, smooth))
+        pieces.append(Piece(edges, unit[kept], np.diff(unit)[kept] / 2, lanes, basis.continuity))
     return pieces
 
 
@@ -116,5 +112,4 @@ def _powers(model: AbstractSeparable) -> list[Float[Array, "E P lanes"]]:
     rows = model.factors
     if model.additive is not None:
         rows = [jnp.concatenate(pair) for pair in zip(model.factors, model.additive, strict=True)]
-    splines = splines_of(model.bases)
-    return [s.piecewise(r).coefficients.transpose(1, 2, 0) for s, r in zip(splines, rows, strict=True)]
+    return [b.piecewise(r).coefficients.transpose(1, 2, 0) for b, r in zip(model.bases, rows, strict=True)]

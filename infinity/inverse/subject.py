@@ -16,7 +16,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..basis import BSpline
 from ..fitting import Fitted, Predictor, Result
 from ..fitting.coding import Coding
 from ..fitting.links import LINKS, Part
@@ -193,7 +192,7 @@ def subject_of(
     model, inputs = inputs_of(model, known, domain)
     inner = model.inner if isinstance(model, Fitted) else model
     low, high = inputs.box
-    if isinstance(inner, AbstractSeparable) and all(isinstance(basis, BSpline) for basis in inner.bases):
+    if isinstance(inner, AbstractSeparable):
         units = with_units(model, "inversion")
         targets = model.targets if isinstance(model, Fitted) else units.targets
         o = _output(target, targets)
