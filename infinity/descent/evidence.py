@@ -159,6 +159,32 @@ def covariance(normal: Normal, penalty: BlockPenalty, evidence: Evidence) -> Flo
     return root.T @ root
 
 
+@jax.jit
+def log_evidence(
+    normal: Normal, penalty: BlockPenalty, evidence: Evidence, theta: Float[Array, " P"], samples: Float[Array, ""]
+) -> Float[Array, ""]:
+    """The logarithm of the evidence of `samples` numbers in Laplace's approximation at `theta`.
+
+        log p = -L / sigma^2 - N log(2 pi sigma^2) / 2 - theta^T S theta / 2 + log det S / 2 - log det H / 2
+
+    Parameters without a penalty count with a prior of unit width.
+    """
+    S = penalty.matrix(evidence.lam)
+    free = jnp.diagonal(S) == 0
+    S = S + jnp.diag(free.astype(S.dtype))
+    H = normal.gram / evidence.variance + S
+
+    def log_determinant(matrix: Float[Array, "P P"]) -> Float[Array, ""]:
+        scale = _root_diagonal(matrix)
+        ridge = 10 * jnp.finfo(matrix.dtype).eps * jnp.eye(theta.shape[0], dtype=matrix.dtype)
+        lower = jnp.linalg.cholesky(matrix / scale[:, None] / scale + ridge)
+        return 2 * jnp.sum(jnp.log(jnp.diagonal(lower)) + jnp.log(scale))
+
+    fit = normal.loss / evidence.variance + 0.5 * samples * jnp.log(2 * jnp.pi * evidence.variance)
+    prior = 0.5 * jnp.vdot(evidence.lam, penalty.energies(theta))
+    return 0.5 * (log_determinant(S) - log_determinant(H)) - fit - prior
+
+
 def update(
     normal: Normal, penalty: BlockPenalty, evidence: Evidence, theta: Float[Array, " P"], samples: Float[Array, ""]
 ) -> tuple[Evidence, Float[Array, ""]]:

@@ -49,6 +49,7 @@ def fit(
     modes: int | None = None,
     elements: int | None = None,
     degree: int | None = None,
+    growth: int = 0,
     link: str | None = None,
     local: bool | None = None,
     outside: str | None = None,
@@ -82,6 +83,7 @@ def fit(
     - `levels`: names or indices of numeric inputs whose values repeat: each of their values gets an effect of its own, shrunk by the evidence, beside the
       smooth law. `predict` and `intervals` use them, `result.model` does not; a new value has none. `result.options["levels"]` holds their standard deviations.
     - `modes`, `elements`, `degree`: of the `KHRONOS` that is made.
+    - `growth`: how often a separable model that is given may be refined, from coarse to fine: its cells halved or modes added, as long as the evidence rises.
     - `link`: `"identity"`; `"log"`, the logarithm of a positive target or of its distance from its one bound; `"logit"` between two bounds. Selected if nothing
       is given, identity with a fixed size.
     - `local`: whether to add a local stage, an additive law and a Gaussian process on the nearest measurements, and up to 2,000 rows one on all of them, where
@@ -154,6 +156,10 @@ def fit(
         )
     if columns and (model is not None or solver is not None):
         raise ValueError("levels goes with a model that is made here; leave out model and solver, or levels")
+    if growth and (growth < 0 or not isinstance(model, AbstractSeparable) or solver is not None):
+        raise ValueError(
+            f"growth is {growth}; expected 0, or a positive number with a separable model and without a solver"
+        )
     if columns and links is None:
         links = ("identity",)
     streamed = solver is None and not exponential and (model is None or isinstance(model, AbstractSeparable))
@@ -190,6 +196,7 @@ def fit(
             tolerance=tolerance,
             progress=progress,
             journal=kept,
+            growth=growth,
         )
     elif oblique:
         tolerance = 1e-2 if tolerance is None else tolerance

@@ -21,6 +21,7 @@ import numpy as np
 from ..models import KHRONOS, AbstractSeparable
 from .direct import DirectFit
 from .ensemble import average, average_covariance
+from .growing import grown
 from .levels import TURNS, LevelEffects
 from .local import LocalStage
 from .samples import Samples, Scaled
@@ -78,6 +79,11 @@ class Trial(NamedTuple):
             f"{self.link}, degree {self.degree}, {self.functions} functions an input, {self.modes} modes{average}: "
             f"{self.unknowns} unknowns, error {self.error:.3g}, {self.seconds:.1f} s"
         )
+
+
+def _grown_trial(link: str, model: AbstractSeparable, _: float, error: float, seconds: float) -> Trial:
+    functions = max(axis.size for axis in model.axes)
+    return Trial(link, max(model.degrees), functions, model.modes, model.unknowns, 1, error, seconds)
 
 
 class Selected(NamedTuple):
@@ -160,12 +166,13 @@ def select(
     local: bool | None,
     columns: Sequence[int],
     seed: int,
+    growth: int = 0,
 ) -> Selected:
     """Select and fit a model.
 
     **Arguments:** the samples in random order, their inputs on the unit box unless a model is given; a model to fit as it is, or nothing; modes, elements and
     degree to fix the size, or nothing; the links to choose from, the first for a fixed size, or nothing for a free choice; whether to try a local stage, or
-    nothing for a choice; the columns whose levels have effects; the seed of the starts.
+    nothing for a choice; the columns whose levels have effects; the seed of the starts; how often a given model may be refined.
     """
     x, y = samples.x, samples.y
     outputs = y.shape[1]
@@ -189,7 +196,11 @@ def select(
         if columns and fixed is not None:
             levels = samples.first_levels(name, columns, fixed, 0)
             samples = samples.less(levels)
-        found = Selected(name, samples, [samples.fit(name, begin)], [], fixed, None, None, levels)
+        first, trials = samples.fit(name, begin), []
+        if growth:
+            first, tried = grown(samples, name, first, growth, seed)
+            trials = [_grown_trial(name, *attempt) for attempt in tried]
+        found = Selected(name, samples, [first], trials, fixed, None, None, levels)
         return found if levels is None else found.refitted(samples)
 
     validation = int(np.clip(VALIDATION * len(x), FEWEST, MOST))

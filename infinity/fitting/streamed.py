@@ -96,11 +96,12 @@ def solve_streamed(
     tolerance: float,
     progress: Callable[[dict[str, Any]], None] | None,
     journal: Journal | None,
+    growth: int = 0,
 ) -> Solution:
     """Fit a separable model to a table.
 
     **Arguments:** the table; a model or nothing; modes, elements and degree or nothing; the links to choose from, or nothing; the seed; the tolerance of the
-    fits; a callback; where finished fits are kept, or nothing; the columns whose levels have effects.
+    fits; a callback; where finished fits are kept, or nothing; the columns whose levels have effects; how often a given model may be refined.
     """
     if model is None:
         lower, upper = table.x.min(axis=0), table.x.max(axis=0)
@@ -121,7 +122,9 @@ def solve_streamed(
         repeats=repeats_of(points, table.y),
         journal=journal,
     ).shuffled(seed)
-    selected = select(samples, given=model, size=size, links=links, local=local, columns=columns, seed=seed)
+    selected = select(
+        samples, given=model, size=size, links=links, local=local, columns=columns, seed=seed, growth=growth
+    )
     fits, scaled = selected.fits, samples.scaled(selected.link)
     judged, judged_covariance = combined(fits)
     noise = noise_of(fits, scaled)

@@ -92,3 +92,19 @@ def test_roughness_of_a_product_is_the_mean_over_the_others():
         total = np.sum(np.mean((across * second @ mixing.T) ** 2, axis=0))
         floor = density.min()
         assert abs(place - total ** (1 / 5)) < 0.05 * place + floor
+
+
+def test_growth_refines_while_the_evidence_rises():
+    x = np.random.default_rng(4).uniform(size=(500, 2))
+    noise = 0.05 * np.random.default_rng(5).normal(size=500)
+    y = np.sin(9 * x[:, 0]) * x[:, 1] + noise
+    model = inf.KHRONOS([(0.0, 1.0)] * 2, modes=1, elements=1, outputs="scalar", key=jax.random.key(0))
+    coarse = inf.fit(x, y, model=model)
+    result = inf.fit(x, y, model=model, growth=4)
+    assert len(result.trials) >= 4
+    assert result.model.inner.axes[0].elements >= 4
+    assert result.metrics["heldout"]["nrmse"] < 0.4 * coarse.metrics["heldout"]["nrmse"]
+    # It ends before the table is spent: noise earns nothing.
+    assert result.model.inner.unknowns < 150
+    with pytest.raises(ValueError, match="separable model"):
+        inf.fit(x, y, growth=2)
