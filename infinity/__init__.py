@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import basis, closure, descent, fitting, io, models, plot
+    from . import basis, closure, descent, fitting, io, models, pde, plot
     from .closure import Certificate, certify
     from .descent import (
         InfiniteDescent,
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from .io import load, save
     from .io.export import export
     from .models import AION, KHRONOS
+    from .pde import Solution, solve
 
 __version__ = "0.1.0"
 
@@ -55,6 +56,7 @@ _HOMES = {
     "PrecisionWarning": "descent",
     "Result": "fitting",
     "Sobol": "fitting",
+    "Solution": "pde",
     "Tower": "descent",
     "certify": "closure",
     "derivative": "fitting",
@@ -67,6 +69,7 @@ _HOMES = {
     "sample_next": "fitting",
     "save": "io",
     "sobol": "fitting",
+    "solve": "pde",
     "tower": "descent",
 }
 
@@ -85,6 +88,7 @@ __all__ = [
     "PrecisionWarning",
     "Result",
     "Sobol",
+    "Solution",
     "Tower",
     "basis",
     "certify",
@@ -99,11 +103,13 @@ __all__ = [
     "load",
     "main_effect",
     "models",
+    "pde",
     "plot",
     "resum",
     "sample_next",
     "save",
     "sobol",
+    "solve",
     "tower",
 ]
 

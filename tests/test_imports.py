@@ -19,9 +19,10 @@ ALLOWED = {
     "descent": {"closure"},
     "fitting": {"basis", "models", "closure", "descent", "io"},
     "io": {"basis", "models", "fitting"},
+    "pde": {"basis", "models", "closure", "descent", "io"},
     "plot": {"fitting", "models", "basis"},
     "sklearn": {"models", "closure", "descent", "fitting"},
-    "cli": {"basis", "models", "closure", "descent", "fitting", "io", "plot"},
+    "cli": {"basis", "models", "closure", "descent", "fitting", "io", "pde", "plot"},
 }
 
 

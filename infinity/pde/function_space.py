@@ -1,0 +1,102 @@
+r"""A function of the space in its coefficients, a separable model, and how far it is from another one.
+
+    u(x) = sum_m prod_d sum_j C_djm B_dj(x_d)
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..models import KHRONOS
+from .assembly import System
+from .axis import gauss_points, tabulate
+from .conditions import values
+from .expressions import Coordinate, Known, as_expression
+from .kronecker import Factors, concatenated, scaled
+from .norm import norm
+from .space import Space
+
+
+def coefficients(system: System, unknowns: Factors) -> Factors:
+    """Coefficients in the bases of unknowns and lift together, `(n_d, R)` a direction, the component last."""
+    own = [axis.coefficients(factor) for axis, factor in zip(system.axes, unknowns, strict=False)] + unknowns[len(system.axes) :]
+    whole = own if system.lift is None else concatenated(system.lift, own)
+    return whole if whole[0].shape[1] else [np.zeros((len(factor), 1)) for factor in whole]
+
+
+def as_model(space: Space, factors: Factors, components: int) -> KHRONOS:
+    """The separable model with these coefficients; the component is the mixing of its outputs."""
+    rows = [np.asarray(basis.breakpoints, float).tolist() for basis in space.bases.values()]
+    degrees = [basis.degree for basis in space.bases.values()]
+    own = [factor.T for factor in factors[: len(rows)]]
+    model = object.__new__(KHRONOS)
+    fields = {
+        "factors": tuple(jnp.asarray(factor) for factor in own),
+        "mixing": jnp.asarray(factors[-1]) if components > 1 else None,
+        "additive": None,
+        "constant": None,
+        "breakpoints": tuple(tuple(row) for row in rows),
+        "degrees": tuple(degrees),
+        "scalar": components == 1,
+    }
+    for name, value in fields.items():
+        object.__setattr__(model, name, value)
+    return model
+
+
+class Difference:
+    """Mean squares of differences of functions on one set of Gauss points, exact to rounding.
+
+    **Arguments:** the `space` whose cells carry the points; `points` a cell, by default as the degree asks.
+    """
+
+    def __init__(self, space: Space, points: int | None = None):
+        rules = {c: gauss_points(basis, basis.degree + 4 if points is None else points) for c, basis in space.bases.items()}
+        self.points = {c: rule[0] for c, rule in rules.items()}
+        self.roots = {c: np.sqrt(rule[1])[:, None] for c, rule in rules.items()}
+
+    def of(self, space: Space, factors: Factors, orders: Mapping[Coordinate, int] | None = None) -> Factors:
+        """The weighted values of a function, or of a derivative of it, given by its coefficients."""
+        found = []
+        for (c, basis), factor in zip(space.bases.items(), factors, strict=False):
+            order = 0 if orders is None else orders.get(c, 0)
+            found.append(self.roots[c] * (tabulate(basis, self.points[c], order) @ factor))
+        return found + list(factors[len(found) :])
+
+    def known(self, reference: Any, components: int = 1) -> Factors:
+        """The weighted values of a known expression, or of one a component."""
+        several = reference if isinstance(reference, tuple | list) else (reference,)
+        if len(several) != components:
+            raise ValueError(f"got {len(several)} reference expressions for {components} components; expected one each")
+        parts = []
+        for component, given in enumerate(several):
+            expression = as_expression(given)
+            if expression is None:
+                raise ValueError(f"the reference is {given!r}; expected a number or an expression such as inf.pde.function(lambda x, y: ...)")
+            tables = values(expression, self.points)
+            part = [self.roots[c] * tables[c] for c in self.points]
+            if components > 1:
+                part.append(np.repeat(np.eye(components)[:, [component]], part[0].shape[1], axis=1))
+            parts.append(part)
+        return concatenated(*parts)
+
+
+def distance(one: Factors, other: Factors) -> float:
+    """The root mean square of a difference, times the root of the volume."""
+    return norm(concatenated(one, scaled(other, -1.0)))
+
+
+def relative_error(space: Space, factors: Factors, reference: Known | tuple, components: int, relative: bool = True) -> float:
+    """The L2 distance from a known function, relative to its norm."""
+    on = Difference(space)
+    known = on.known(reference, components)
+    error = distance(on.of(space, factors), known)
+    return error / norm(known) if relative else error
+
+
+def evaluate(model: KHRONOS, points: Any) -> Any:
+    """The values of a model at many points, `(N, D)` to `(N,)` or `(N, O)`."""
+    return jax.vmap(model)(jnp.asarray(points))
