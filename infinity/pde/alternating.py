@@ -4,7 +4,8 @@ r"""Few products instead of a full tensor: one direction after another, each a l
     for direction d:   sum_t A_td W_d H_t = sum_r f_rd h_r^T,    H_t = prod_{e != d} W_e^T A_te W_e,    h_r = prod_{e != d} W_e^T f_re
 
 Where the matrices of a direction are diagonal, this is one `M x M` system for each of its functions. What is not symmetric and positive is minimised as
-`|A W - f|^2`, which the same sweeps do for `A^T A` and `A^T f`. Products are added one by one, each first fitted alone to what is left; where the space holds the
+`|A W - f|^2`, which the same sweeps do for `A^T A` and `A^T f`. Products are added one by one, each first fitted alone to what is left; where the
+space holds the
 constants, the additive functions `sum_d f_d(x_d)` are solved for first, in one linear system, because random starts stall there.
 """
 
@@ -20,7 +21,7 @@ from .norm import norm
 _SWEEPS, _ALONE, _MOST = 12, 6, 60
 _SHIFT = 1e-13
 # Rounding of a relative residual, and the decrease for the work of a new product below which no more are added.
-_FLOOR, _STALL = 1e-14, 0.98
+_FLOOR, _STALL = 3e-14, 0.98
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -39,7 +40,8 @@ def solve_products(
 ) -> Products:
     """Solve for few products.
 
-    **Arguments:** the `operator` and the `load` in orthonormal functions; the unknowns of the function one in each direction that has it, `ones`; the most `modes`; the relative
+    **Arguments:** the `operator` and the `load` in orthonormal functions; the unknowns of the function one in each direction that has it, `ones`;
+    the most `modes`; the relative
     `tolerance`, by default what rounding allows.
     """
     diagonals = [diagonal(bank) for bank in operator.banks]
@@ -52,7 +54,11 @@ def solve_products(
         diagonals = [diagonal(bank) for bank in problem.banks]
     turn = [None if f is None else f.right for f in diagonals]
     inner = problem.transformed([None if f is None else f.left for f in diagonals], turn)
-    sweep = Sweeps(inner, [f if t is None else t.T @ f for t, f in zip(turn, target, strict=True)], [f is not None for f in diagonals])
+    sweep = Sweeps(
+        inner,
+        [f if t is None else t.T @ f for t, f in zip(turn, target, strict=True)],
+        [f is not None for f in diagonals],
+    )
     reached = max(_FLOOR, 0.05 * tolerance) if tolerance is not None else _FLOOR
     turned = [o if t is None or o is None else np.linalg.solve(t, o) for t, o in zip(turn, ones, strict=False)]
     start = _additive(inner, sweep.load, turned)
@@ -64,8 +70,9 @@ def solve_products(
 
 
 def is_positive(operator: Kronecker) -> bool:
-    """Whether an operator is seen to be symmetric and positive: every matrix is semidefinite, or each term acts in one direction and the smallest eigenvalues add up
-    to more than zero.
+    """Whether an operator is seen to be symmetric and positive.
+
+    Every matrix is semidefinite, or each term acts in one direction and the smallest eigenvalues add up to more than zero.
     """
     if not all(np.max(np.abs(m - m.T)) <= 1e-11 * np.max(np.abs(m)) for bank in operator.banks for m in bank):
         return False
@@ -96,7 +103,10 @@ class Sweeps:
         self.operator, self.load = operator, pruned(load)
         self.numbers = np.array([number for number, _ in operator.terms])
         self.index = np.array([index for _, index in operator.terms])  # (T, D)
-        self.diagonal = [np.stack([np.diag(m) for m in bank]) if flag else None for bank, flag in zip(operator.banks, diagonal, strict=True)]
+        self.diagonal = [
+            np.stack([np.diag(m) for m in bank]) if flag else None
+            for bank, flag in zip(operator.banks, diagonal, strict=True)
+        ]
         self.weights = _weights(operator)
         # Products that cancel leave their rounding.
         self.scale = float(np.sqrt(np.sum(self._sizes(self.load) ** 2)))
@@ -176,7 +186,11 @@ class Sweeps:
         if rows is None:
             grams = np.stack([factor.T @ (m @ factor) for m in self.operator.banks[d]])
         else:
-            grams = np.einsum("im,bi,in->bmn", factor, rows, factor, optimize=True) if factor.shape[1] > 1 else (rows @ factor**2)[:, :, None]
+            grams = (
+                np.einsum("im,bi,in->bmn", factor, rows, factor, optimize=True)
+                if factor.shape[1] > 1
+                else (rows @ factor**2)[:, :, None]
+            )
         return grams[self.index[:, d]]
 
     def _solved(self, d: int, H: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -202,18 +216,28 @@ def _balanced(factors: Factors) -> Factors:
     lengths = [np.linalg.norm(f, axis=0) for f in factors]
     with np.errstate(divide="ignore"):
         mean = np.exp(np.mean(np.log(lengths), axis=0))
-    return [f * np.where(length > 0, mean / np.where(length > 0, length, 1.0), 0.0) for f, length in zip(factors, lengths, strict=True)]
+    return [
+        f * np.where(length > 0, mean / np.where(length > 0, length, 1.0), 0.0)
+        for f, length in zip(factors, lengths, strict=True)
+    ]
 
 
 def _weights(operator: Kronecker) -> list[np.ndarray]:
     """For each direction how much less a frequency does to the solution than the lowest, if all others are at their lowest."""
-    lowest = np.array([[abs(bank[i][0, 0]) for bank, i in zip(operator.banks, index, strict=True)] for _, index in operator.terms])
+    lowest = np.array(
+        [[abs(bank[i][0, 0]) for bank, i in zip(operator.banks, index, strict=True)] for _, index in operator.terms]
+    )
     numbers = np.abs([number for number, _ in operator.terms])
     weights = []
     for d, bank in enumerate(operator.banks):
         others = numbers * np.prod(np.delete(lowest, d, axis=1), axis=1)
-        rates = sum(o * np.abs(np.diag(bank[index[d]])) for o, (_, index) in zip(others, operator.terms, strict=True))
-        weights.append(np.minimum(np.min(rates) / np.where(rates > 0, rates, 1.0), 1.0) if np.min(rates) > 0 else np.ones(len(rates)))
+        rows = [o * np.abs(np.diag(bank[index[d]])) for o, (_, index) in zip(others, operator.terms, strict=True)]
+        rates = np.sum(rows, axis=0)
+        weights.append(
+            np.minimum(np.min(rates) / np.where(rates > 0, rates, 1.0), 1.0)
+            if np.min(rates) > 0
+            else np.ones(len(rates))
+        )
     return weights
 
 
@@ -247,7 +271,9 @@ def _additive(operator: Kronecker, load: Factors, ones: Sequence[np.ndarray | No
                     system[ends[d] : ends[d + 1], ends[e] : ends[e + 1]] += block
                     system[ends[e] : ends[e + 1], ends[d] : ends[d + 1]] += block.T
     shares = [one @ f for one, f in zip(unit, load, strict=True)]
-    right = np.concatenate([load[d] @ np.prod([s for e, s in enumerate(shares) if e != d], axis=0) for d in range(directions)])
+    right = np.concatenate(
+        [load[d] @ np.prod([s for e, s in enumerate(shares) if e != d], axis=0) for d in range(directions)]
+    )
     found = np.linalg.lstsq(system, right, rcond=1e-14)[0]
     factors = []
     for d in range(directions):
@@ -255,4 +281,3 @@ def _additive(operator: Kronecker, load: Factors, ones: Sequence[np.ndarray | No
         columns[:, d] = found[ends[d] : ends[d + 1]]
         factors.append(columns)
     return factors
-

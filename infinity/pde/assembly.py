@@ -1,7 +1,7 @@
 r"""From a form and a space to a linear system: integrals in one coordinate at a time.
 
-    a(u, v) = sum_t prod_d int c_td phi_j^(b) phi_i^(a) dx_d        a face replaces the integral by the values there
-    l(v)    = sum_r prod_d int f_rd phi_i^(a) dx_d
+a(u, v) = sum_t prod_d int c_td phi_j^(b) phi_i^(a) dx_d        a face replaces the integral by the values there
+l(v)    = sum_r prod_d int f_rd phi_i^(a) dx_d
 """
 
 import dataclasses
@@ -13,6 +13,7 @@ from . import conditions
 from .axis import Axis, tabulate
 from .expressions import Coordinate, Expression, Term
 from .kronecker import Factors, Kronecker, collected, concatenated
+from .separation import contracted
 from .space import Space
 
 
@@ -20,7 +21,8 @@ from .space import Space
 class System:
     """`A w = f` in the orthonormal functions of each direction, and the lift `G` of `u = G + w`.
 
-    **Fields:** `axes`, one a coordinate; `components` of the solution, whose index is one direction more where there are several; `operator`; `load`, one matrix
+    **Fields:** `axes`, one a coordinate; `components` of the solution, whose index is one direction more where there are several; `operator`;
+    `load`, one matrix
     `(m_d, R)` a direction; `lift`, coefficients in the bases `(n_d, R)`, or nothing; `space`.
     """
 
@@ -38,16 +40,24 @@ def check_form(form: Any, space: Space) -> tuple[Expression, int]:
     **Raises:** `ValueError` for anything but a sum of terms that are linear in the test function, in coordinates of the space.
     """
     if not isinstance(form, Expression):
-        raise ValueError(f"solve got {form!r}; expected a form such as u.d(x)*v.d(x) - f*v, an inf.pde.Energy or an inf.pde.Weak")
+        raise ValueError(
+            f"solve got {form!r}; expected a form such as u.d(x)*v.d(x) - f*v, an inf.pde.Energy or an inf.pde.Weak"
+        )
     counts = {factor.components for term in form.terms for factor in term.factors}
     if len(counts) > 1:
-        raise ValueError(f"the form mixes functions of {' and '.join(map(str, sorted(counts)))} components; expected one number of them")
+        raise ValueError(
+            f"the form mixes functions of {' and '.join(map(str, sorted(counts)))} components; expected one number of them"
+        )
     for term in form.terms:
         if term.factor("test") is None:
-            raise ValueError(f"the term {term} has no test function; multiply it with v, or move it into a condition of the space")
+            raise ValueError(
+                f"the term {term} has no test function; multiply it with v, or move it into a condition of the space"
+            )
         outside = [c for c in Expression((term,)).coordinates if c not in space.bases]
         if outside:
-            raise ValueError(f"the term {term} depends on {outside[0]}, which is not in the space of {', '.join(c.name for c in space.coordinates)}")
+            raise ValueError(
+                f"the term {term} depends on {outside[0]}, which is not in the space of {', '.join(c.name for c in space.coordinates)}"
+            )
         for c, value in term.faces:
             low, high = (space.place(c, side) for side in ("left", "right"))
             if not low <= value <= high:
@@ -55,12 +65,16 @@ def check_form(form: Any, space: Space) -> tuple[Expression, int]:
         for factor in term.factors:
             for c, order in factor.orders:
                 if order > space.bases[c].degree:
-                    raise ValueError(f"the term {term} takes {order} derivatives in {c}, whose degree is {space.bases[c].degree}; raise the degree")
+                    raise ValueError(
+                        f"the term {term} takes {order} derivatives in {c}, whose degree is {space.bases[c].degree}; raise the degree"
+                    )
     if not any(term.factor("trial") for term in form.terms):
         raise ValueError(f"the form {form} has no trial function; expected terms such as u.d(x)*v.d(x)")
     components = next(iter(counts))
     if space.components not in (1, components):
-        raise ValueError(f"the space has values for {space.components} components and the form {components}; give one value for each, or one for all")
+        raise ValueError(
+            f"the space has values for {space.components} components and the form {components}; give one value for each, or one for all"
+        )
     return form, components
 
 
@@ -76,23 +90,23 @@ def assemble(form: Expression, space: Space, components: int, points: int | None
     """Integrate all terms."""
     axes = axes_of(form, space, points)
     names = list(axes)
-    products: list[tuple[float, list[np.ndarray]]] = []
+    operators: list[tuple[float, list[np.ndarray]]] = []
     loads: list[Factors] = []
     lifts = [conditions.lift(space, axes, component) for component in range(components)]
     for term in form.terms:
-        weights = coefficient(term, axes)
-        number = next(iter(weights.values())).shape[1]
         test, trial = term.factor("test"), term.factor("trial")
         assert test is not None
         if trial is None:
-            factors = [-vectors(term, axes[c], weights[c]) if k == 0 else vectors(term, axes[c], weights[c]) for k, c in enumerate(names)]
-            loads.append(factors + _unit(components, test.component, number))
+            factors = functional(term, axes)
+            loads.append([-factors[0], *factors[1:], *_unit(components, test.component, factors[0].shape[1])])
             continue
+        weights = coefficient(term, axes)
+        number = next(iter(weights.values())).shape[1]
         for k in range(number):
             matrices = [_matrix(term, axes[c], weights[c][:, k]) for c in names]
             if components > 1:
                 matrices.append(np.outer(np.eye(components)[test.component], np.eye(components)[trial.component]))
-            products.append((1.0, matrices))
+            operators.append((1.0, matrices))
         known = lifts[trial.component]
         if known is not None:
             factors = [_applied(term, axes[c], weights[c], known[d]) for d, c in enumerate(names)]
@@ -101,10 +115,12 @@ def assemble(form: Expression, space: Space, components: int, points: int | None
             kept = np.all([np.any(factor, axis=0) for factor in factors], axis=0)
             loads.append([factor[:, kept] for factor in factors])
     if space.mean is not None:
-        _fix_mean(space, axes, products, loads, components)
-    operator = collected(products)
+        _fix_mean(space, axes, operators, loads, components)
+    operator = collected(operators)
     zero: Factors = [np.zeros((m, 1)) for m in operator.shape]
-    return System(tuple(axes.values()), components, operator, concatenated(*loads) if loads else zero, _joined(lifts), space)
+    return System(
+        tuple(axes.values()), components, operator, concatenated(*loads) if loads else zero, _joined(lifts), space
+    )
 
 
 def coefficient(term: Term, axes: dict[Coordinate, Axis]) -> dict[Coordinate, np.ndarray]:
@@ -112,6 +128,24 @@ def coefficient(term: Term, axes: dict[Coordinate, Axis]) -> dict[Coordinate, np
     faces = dict(term.faces)
     points = {c: np.array([faces[c]]) if c in faces else axis.points for c, axis in axes.items()}
     return conditions.values(Expression((Term(term.number, term.functions),)), points)
+
+
+def functional(term: Term, axes: dict[Coordinate, Axis]) -> Factors:
+    """`int f v` of a term without trial function, a sum of products; what is not separable is integrated first and separated then, which is smaller."""
+    mixed = [f for f in term.functions if len(f.coordinates) > 1]
+    joint = list(dict.fromkeys(c for f in mixed for c in f.coordinates))
+    faces = dict(term.faces)
+    if not mixed:
+        weights = coefficient(term, axes)
+        return [vectors(term, axes[c], weights[c]) for c in axes]
+    points = {c: np.array([faces[c]]) if c in faces else axes[c].points for c in joint}
+    rest = coefficient(
+        dataclasses.replace(term, functions=tuple(f for f in term.functions if len(f.coordinates) == 1)), axes
+    )
+    tables = {c: vectors(term, axes[c], rest[c] if c in faces else np.diag(rest[c][:, 0])) for c in joint}
+    parts = contracted(mixed, points, tables)
+    number = parts[joint[0]].shape[1]
+    return [parts[c] if c in parts else np.repeat(vectors(term, axes[c], rest[c]), number, axis=1) for c in axes]
 
 
 def vectors(term: Term, axis: Axis, weights: np.ndarray) -> np.ndarray:
@@ -168,7 +202,9 @@ def _unit(components: int, component: int, products: int) -> Factors:
     return [] if components == 1 else [np.repeat(np.eye(components)[:, [component]], products, axis=1)]
 
 
-def _fix_mean(space: Space, axes: dict[Coordinate, Axis], products: list, loads: list[Factors], components: int) -> None:
+def _fix_mean(
+    space: Space, axes: dict[Coordinate, Axis], operators: list, loads: list[Factors], components: int
+) -> None:
     """Add `int u int v / |domain|` to both sides; what it changes is the constant alone."""
     if components > 1:
         raise ValueError("a mean is given for a solution with several components; expected one component")
@@ -180,10 +216,11 @@ def _fix_mean(space: Space, axes: dict[Coordinate, Axis], products: list, loads:
         scale = float(np.sum(np.abs(np.prod([np.linalg.norm(f, axis=0) for f in whole], axis=0)))) * np.sqrt(size)
         if abs(total) > 1e-9 * scale:
             raise ValueError(
-                f"the load and the values on the faces add up to {total:.4g} over the domain; a problem that leaves the constant free has a solution only for zero. "
+                f"the load and the values on the faces add up to {total:.4g} over the domain; "
+                "a problem that leaves the constant free has a solution only for zero. "
                 "Correct the load, or hold the solution somewhere"
             )
-    products.append((1 / size, [one @ one.T for one in ones]))
+    operators.append((1 / size, [one @ one.T for one in ones]))
     assert space.mean is not None
     loads.append([space.mean * ones[0], *ones[1:]])
 
@@ -191,6 +228,8 @@ def _fix_mean(space: Space, axes: dict[Coordinate, Axis], products: list, loads:
 def _joined(lifts: list[Factors | None]) -> Factors | None:
     """The lifts of all components, with the component as a direction where there are several."""
     parts = [
-        lift + _unit(len(lifts), component, lift[0].shape[1]) for component, lift in enumerate(lifts) if lift is not None
+        lift + _unit(len(lifts), component, lift[0].shape[1])
+        for component, lift in enumerate(lifts)
+        if lift is not None
     ]
     return concatenated(*parts) if parts else None

@@ -2,9 +2,12 @@ r"""One coordinate of a space, in functions that are orthonormal and ordered by 
 
     phi = B E X,    int phi_i phi_j = delta_ij,    int phi_i' phi_j' = lambda_i delta_ij,    lambda_1 <= lambda_2 <= ..
 
-`B` are the splines, `E` keeps those combinations that meet the homogeneous or periodic conditions. In these functions the mean square of a function is the sum of
-squares of its coefficients, derivatives are nearly diagonal, and a smooth solution has coefficients that decay, so that rounding stays at rounding although the
-condition of the splines does not. A coordinate in which nothing is differentiated (a parameter) needs no Galerkin method: the equation is solved at each Gauss
+`B` are the splines, `E` keeps those combinations that meet the homogeneous or periodic conditions. In these functions the mean square of a function
+is the sum of
+squares of its coefficients, derivatives are nearly diagonal, and a smooth solution has coefficients that decay, so that rounding stays at rounding
+although the
+condition of the splines does not. A coordinate in which nothing is differentiated (a parameter) needs no Galerkin method: the equation is solved at
+each Gauss
 point, `phi_i(t_q) = delta_iq / sqrt(w_q)`, and the result is projected.
 """
 
@@ -51,14 +54,20 @@ def gauss_points(basis: AbstractBasis, number: int) -> tuple[Float[np.ndarray, "
 class Axis:
     """One coordinate of a space.
 
-    **Arguments:** the `coordinate`; its `basis`; which `ends` are held at zero, or `"periodic"`; `pointwise`, whether the equation is solved at each Gauss point;
+    **Arguments:** the `coordinate`; its `basis`; which `ends` are held at zero, or `"periodic"`; `pointwise`, whether the equation is solved at each
+    Gauss point;
     `points`, Gauss points a cell.
 
     **Fields:** `points` and `weights` of the quadrature, `(Q,)`; `size`, the number of unknowns; `frequencies`, the `lambda_i`, `(size,)`.
     """
 
     def __init__(
-        self, coordinate: Coordinate, basis: AbstractBasis, ends: Ends = "free", pointwise: bool = False, points: int | None = None
+        self,
+        coordinate: Coordinate,
+        basis: AbstractBasis,
+        ends: Ends = "free",
+        pointwise: bool = False,
+        points: int | None = None,
     ):
         self.coordinate, self.basis, self.ends, self.pointwise = coordinate, basis, ends, pointwise
         number = (basis.degree + (1 if pointwise else 4)) if points is None else points
@@ -195,17 +204,23 @@ def restriction(basis: AbstractBasis, ends: Ends) -> Float[np.ndarray, "n m"]:
             for k in range(max(basis.degree, 1))
         ]
         if n <= len(rows):
-            raise ValueError(f"a periodic basis of degree {basis.degree} has {n} functions; expected more than {len(rows)}. Use more elements")
+            raise ValueError(
+                f"a periodic basis of degree {basis.degree} has {n} functions; expected more than {len(rows)}. Use more elements"
+            )
         return scipy.linalg.null_space(np.array(rows))
     first, last = (1 if ends in ("left", "both") else 0), (n - 1 if ends in ("right", "both") else n)
     if last - first < 1:
-        raise ValueError(f"a basis of {n} functions has none left that vanishes at its ends; use more elements or a higher degree")
+        raise ValueError(
+            f"a basis of {n} functions has none left that vanishes at its ends; use more elements or a higher degree"
+        )
     return np.eye(n)[:, first:last]
 
 
 def _key(basis: AbstractBasis) -> tuple:
     leaves, structure = jax.tree.flatten(basis)
-    return structure, tuple((np.asarray(leaf).dtype.str, np.asarray(leaf).shape, np.asarray(leaf).tobytes()) for leaf in leaves)
+    return structure, tuple(
+        (np.asarray(leaf).dtype.str, np.asarray(leaf).shape, np.asarray(leaf).tobytes()) for leaf in leaves
+    )
 
 
 @functools.lru_cache(maxsize=256)

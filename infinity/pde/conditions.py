@@ -6,6 +6,7 @@ r"""Values on faces, met exactly: a function of the space with these values, and
 agree at the corners, each step keeps the faces that are done. One expression for all faces is its own `G`.
 """
 
+import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from .axis import Axis
 from .expressions import Coordinate, Expression, Function
 from .kronecker import Factors, concatenated
-from .separation import separated
+from .separation import contracted, separated
 from .space import Space
 
 
@@ -33,7 +34,9 @@ def lift(space: Space, axes: Mapping[Coordinate, Axis], component: int = 0) -> F
             shape = _profile(axes[direction], side, both)
             g = next((value for name, value in ends if name == side), None)
             if g is not None:
-                parts.append(_placed(coefficients(g, axes, (direction, space.place(direction, side))), axes, shape, direction))
+                parts.append(
+                    _placed(coefficients(g, axes, (direction, space.place(direction, side))), axes, shape, direction)
+                )
             if found is not None:
                 parts.append(_without_trace(found, list(axes), direction, side, shape))
         found = concatenated(*parts)
@@ -44,9 +47,25 @@ def coefficients(
     g: Expression, axes: Mapping[Coordinate, Axis], face: tuple[Coordinate, float] | None = None
 ) -> dict[Coordinate, np.ndarray]:
     """The best approximation of a known function, or of its values on a face: coefficients `(n_d, R)`, there `(1, R)`."""
-    points = {c: axis.points if face is None or c != face[0] else np.array([face[1]]) for c, axis in axes.items()}
-    products = values(g, points)
-    return {c: table if face is not None and c == face[0] else axes[c].project(table) for c, table in products.items()}
+    on_face = {} if face is None else {face[0]: np.array([face[1]])}
+    points = {c: on_face.get(c, axis.points) for c, axis in axes.items()}
+    projections = {c: np.eye(1) if c in on_face else axis.project(np.eye(len(axis.points))) for c, axis in axes.items()}
+    parts = []
+    for term in g.terms:
+        mixed = [f for f in term.functions if len(f.coordinates) > 1]
+        joint = list(dict.fromkeys(c for f in mixed for c in f.coordinates))
+        rest = values(
+            Expression((dataclasses.replace(term, functions=tuple(f for f in term.functions if f not in mixed)),)),
+            points,
+        )
+        part = {c: projections[c] @ table for c, table in rest.items()}
+        if mixed:
+            tables = {c: projections[c] * rest[c][:, 0] for c in joint}
+            found = contracted(mixed, {c: points[c] for c in joint}, tables)
+            number = next(iter(found.values())).shape[1]
+            part = {c: found[c] if c in found else np.repeat(table, number, axis=1) for c, table in part.items()}
+        parts.append(part)
+    return {c: np.concatenate([part[c] for part in parts], axis=1) for c in axes}
 
 
 def values(g: Expression, points: Mapping[Coordinate, np.ndarray]) -> dict[Coordinate, np.ndarray]:
@@ -73,27 +92,32 @@ def multiplied(one: dict[Coordinate, np.ndarray], two: dict[Coordinate, np.ndarr
     """The product of a sum of products in all coordinates with one in some."""
     first, second = (next(iter(each.values())).shape[1] for each in (one, two))
     return {
-        c: (part[:, :, None] * (two[c] if c in two else np.ones((len(part), second)))[:, None, :]).reshape(len(part), first * second)
+        c: (part[:, :, None] * (two[c] if c in two else np.ones((len(part), second)))[:, None, :]).reshape(
+            len(part), first * second
+        )
         for c, part in one.items()
     }
 
 
 def _profile(axis: Axis, side: str, both: bool) -> np.ndarray:
     """Coefficients of a function that is one at an end, and zero at the other where that is held too."""
-    n = axis.basis.size
     if not both:
-        return np.ones(n)
-    abscissae = np.asarray(axis.basis.greville(), float)  # pyright: ignore[reportAttributeAccessIssue]
-    rising = (abscissae - abscissae[0]) / (abscissae[-1] - abscissae[0])
-    return 1 - rising if side == "left" else rising
+        return np.ones(axis.basis.size)
+    low, high = np.asarray(axis.basis.breakpoints, float)[[0, -1]]
+    rising = (axis.points - low) / (high - low)
+    return axis.project((1 - rising if side == "left" else rising)[:, None])[:, 0]
 
 
-def _placed(parts: dict[Coordinate, np.ndarray], axes: Mapping[Coordinate, Axis], shape: np.ndarray, direction: Coordinate) -> Factors:
+def _placed(
+    parts: dict[Coordinate, np.ndarray], axes: Mapping[Coordinate, Axis], shape: np.ndarray, direction: Coordinate
+) -> Factors:
     """Values on a face, carried inside by the profile."""
     return [shape[:, None] * parts[c] if c == direction else parts[c] for c in axes]
 
 
-def _without_trace(found: Factors, names: list[Coordinate], direction: Coordinate, side: str, shape: np.ndarray) -> Factors:
+def _without_trace(
+    found: Factors, names: list[Coordinate], direction: Coordinate, side: str, shape: np.ndarray
+) -> Factors:
     """Minus what the present function is on a face, carried inside by the profile."""
     d = names.index(direction)
     trace = found[d][0 if side == "left" else -1]

@@ -2,7 +2,8 @@ r"""Matrices of one direction that are diagonal together.
 
     L^T A_k R = diag(a_k)    for all matrices A_k of a direction
 
-Two symmetric matrices of which a combination is positive definite always are, and so are the multiplications by functions of a parameter (fast diagonalisation: Lynch,
+Two symmetric matrices of which a combination is positive definite always are, and so are the multiplications by functions of a parameter (fast
+diagonalisation: Lynch,
 Rice and Thomas, Numer. Math. 6 (1964)). Others are tried by the eigenvectors of a random combination, and kept where these are well conditioned.
 """
 
@@ -70,8 +71,12 @@ def _symmetric(bank: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray] | 
         others = [m for m in bank if m is not B]
         if not others:
             others = [B]
-        A = others[0] if len(others) == 1 else sum(w * m / np.max(np.abs(m)) for w, m in zip(weights, others, strict=False))
-        _, V = scipy.linalg.eigh(A, B)
+        A = (
+            others[0]
+            if len(others) == 1
+            else sum(w * m / np.max(np.abs(m)) for w, m in zip(weights, others, strict=False))
+        )
+        V = scipy.linalg.eigh(A, B)[1]
         for _ in range(2):
             V = V + V @ correction(_even(V.T @ A @ V), _even(V.T @ B @ V))
         return V, V
@@ -93,7 +98,7 @@ def _general(bank: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray] | No
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            _, V = scipy.linalg.eig(A, B)
+            V = np.asarray(scipy.linalg.eig(A, B)[1])
         except (ValueError, np.linalg.LinAlgError):
             return None
     if not np.all(np.isfinite(V)) or np.linalg.cond(V) > _CONDITION:

@@ -2,14 +2,15 @@ r"""Forms as they are written on paper: sums of products, in which every factor 
 
     a(u, v) - l(v) = sum_t  number_t  prod_k c_tk(x)  d^alpha u  d^beta v  on faces
 
-Coordinates, known functions, trial and test functions multiply into terms and terms add up; nothing is evaluated before it is integrated. Only what is linear in the test
+Coordinates, known functions, trial and test functions multiply into terms and terms add up; nothing is evaluated before it is integrated. Only what
+is linear in the test
 function and at most linear in the trial function can be written; the rest belongs into `Energy` or `Weak`.
 """
 
 import dataclasses
 import numbers
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, Union
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -222,9 +223,7 @@ class Term:
                     raise ValueError(
                         f"a term lies on {coordinate}={value:g} and on {coordinate}={other_value:g}; expected one face a coordinate. Add two terms instead"
                     )
-        return Term(
-            self.number * other.number, self.functions + other.functions, factors, self.faces + other.faces
-        )
+        return Term(self.number * other.number, self.functions + other.functions, factors, self.faces + other.faces)
 
     def factor(self, role: str) -> Factor | None:
         """The trial or the test function of this term, or nothing."""
@@ -232,7 +231,11 @@ class Term:
 
     def __str__(self) -> str:
         number = [] if self.number == 1 and (self.functions or self.factors) else [f"{self.number:g}"]
-        words = number + [f.label for f in self.functions] + [str(f) for f in sorted(self.factors, key=lambda f: f.role != "trial")]
+        words = (
+            number
+            + [f.label for f in self.functions]
+            + [str(f) for f in sorted(self.factors, key=lambda f: f.role != "trial")]
+        )
         return " ".join(words) + "".join(f" at {c}={value:g}" for c, value in self.faces)
 
 
@@ -312,7 +315,7 @@ class Expression(_Algebra):
         return text
 
 
-Known = Union[Expression, Coordinate, float, int]
+Known: TypeAlias = Expression | Coordinate | float | int
 
 
 def as_expression(value: Any) -> Expression | None:

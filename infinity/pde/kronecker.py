@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Complex, Float
 
-Matrix = Float[np.ndarray, "m k"] | Complex[np.ndarray, "m k"]
+Matrix = Float[np.ndarray, "_ _"] | Complex[np.ndarray, "_ _"]
 Tensor = Float[np.ndarray, "..."] | Complex[np.ndarray, "..."]
 Factors = list[np.ndarray]  # one (m_d, R) a direction
 
@@ -64,7 +64,9 @@ class Kronecker:
         """`L_d^T A_td R_d` in every direction; nothing stands for the identity."""
         banks = []
         for bank, L, R in zip(self.banks, left, right, strict=True):
-            banks.append(tuple((m if L is None else L.T @ m) if R is None else (m if L is None else L.T @ m) @ R for m in bank))
+            banks.append(
+                tuple((m if L is None else L.T @ m) if R is None else (m if L is None else L.T @ m) @ R for m in bank)
+            )
         return Kronecker(tuple(banks), self.terms)
 
     def normal(self) -> "Kronecker":
@@ -73,7 +75,13 @@ class Kronecker:
         for number, index in self.terms:
             for other, second in self.terms:
                 products.append(
-                    (number * other, [self.banks[d][i].T @ self.banks[d][j] for d, (i, j) in enumerate(zip(index, second, strict=True))])
+                    (
+                        number * other,
+                        [
+                            self.banks[d][i].T @ self.banks[d][j]
+                            for d, (i, j) in enumerate(zip(index, second, strict=True))
+                        ],
+                    )
                 )
         return collected(products)
 
@@ -129,7 +137,7 @@ def _merged(terms: dict[tuple[int, ...], float], banks: list[list[np.ndarray]]) 
             groups.setdefault((*index[:d], *index[d + 1 :]), []).append(index)
         for members in groups.values():
             if len(members) > 1:
-                matrix = sum(terms.pop(index) * bank[index[d]] for index in members)
+                matrix = np.sum([terms.pop(index) * bank[index[d]] for index in members], axis=0)
                 place, scale = _entered(bank, matrix)
                 index = (*members[0][:d], place, *members[0][d + 1 :])
                 terms[index] = terms.get(index, 0.0) + scale

@@ -1,6 +1,6 @@
 r"""The words of a form: coordinates, trial and test functions, and known functions written in Python.
 
-    x, y = coordinates("x y")        u, v = trial(), test()        f = function(lambda x, y: jnp.exp(-x * y))
+x, y = coordinates("x y")        u, v = trial(), test()        f = function(lambda x, y: jnp.exp(-x * y))
 """
 
 import inspect
@@ -46,7 +46,7 @@ def trial(components: int | None = None) -> Any:
     return _unknown("trial", components)
 
 
-def test(components: int | None = None) -> Any:
+def test(components: int | None = None) -> Any:  # noqa: PT028
     """The function that the equation is tested with, or its components.
 
     >>> from infinity.pde import test

@@ -2,14 +2,18 @@ r"""A known function of several coordinates as a sum of products, on given point
 
     c(x_1, .., x_D) = sum_r c_r1(x_1) .. c_rD(x_D),    adaptive cross approximation
 
-Of two coordinates the matrix of values is crossed at its largest remaining entry until that is below the tolerance; of more, the first coordinate is crossed with all
+Of two coordinates the matrix of values is crossed at its largest remaining entry until that is below the tolerance; of more, the first coordinate is
+crossed with all
 the others together, and each remaining part is separated in turn.
 """
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
 
-from .expressions import Function
+from .expressions import Coordinate, Function
+from .kronecker import along
 
 # Grids above this are too large to search for the largest entry.
 LARGEST = 20_000_000
@@ -34,18 +38,43 @@ def separated(
     >>> [part.shape for part in separated(((x + y) ** 2).terms[0].functions[0], [t, t])]
     [(50, 3), (50, 3)]
     """
-    shape = tuple(len(t) for t in points)
-    if np.prod([float(n) for n in shape]) > LARGEST:
+    values = grid_values([function], dict(zip(function.coordinates, points, strict=True)))
+    return products(values, tolerance * float(np.max(np.abs(values))))
+
+
+def grid_values(functions: Sequence[Function], points: Mapping[Coordinate, np.ndarray]) -> Float[np.ndarray, "..."]:
+    """The product of known functions on the grid of some coordinates.
+
+    **Raises:** `ValueError` as `separated`.
+    """
+    shape = tuple(len(t) for t in points.values())
+    size = np.prod([float(n) for n in shape])
+    label = " ".join(f.label for f in functions)
+    if size > LARGEST:
         raise ValueError(
-            f"{function.label} is not separable and its grid has {np.prod([float(n) for n in shape]):.1e} points; expected at most {LARGEST:.0e}. Write it as a sum of "
-            "products, or use fewer cells"
+            f"{label} is not separable and its grid has {size:.1e} points; expected at most {LARGEST:.0e}. Write it as a sum of products, or use fewer cells"
         )
-    values = np.broadcast_to(np.asarray(function.evaluate(*np.meshgrid(*points, indexing="ij", sparse=True)), float), shape)
+    grid = dict(zip(points, np.meshgrid(*points.values(), indexing="ij", sparse=True), strict=True))
+    values = np.ones([1] * len(shape))
+    for f in functions:
+        values = values * np.asarray(f.evaluate(*(grid[c] for c in f.coordinates)), float)
+    values = np.broadcast_to(values, shape)
     bad = np.argwhere(~np.isfinite(values))
     if len(bad):
-        where = ", ".join(f"{c}={t[i]:.4g}" for c, t, i in zip(function.coordinates, points, bad[0], strict=True))
-        raise ValueError(f"{function.label} is {values[tuple(bad[0])]} at {where}; expected finite values on the whole domain")
-    return products(values, tolerance * float(np.max(np.abs(values))))
+        where = ", ".join(f"{c}={t[i]:.4g}" for (c, t), i in zip(points.items(), bad[0], strict=True))
+        raise ValueError(f"{label} is {values[tuple(bad[0])]} at {where}; expected finite values on the whole domain")
+    return values
+
+
+def contracted(
+    functions: Sequence[Function], points: Mapping[Coordinate, np.ndarray], tables: Mapping[Coordinate, np.ndarray]
+) -> dict[Coordinate, np.ndarray]:
+    """The product of known functions, integrated against a table in each coordinate and separated then, which is smaller: `(m_d, R)` each."""
+    tensor = grid_values(functions, points)
+    for d, c in enumerate(points):
+        tensor = along(tables[c], tensor, d)
+    parts = products(tensor, 1e-15 * float(np.max(np.abs(tensor))))
+    return dict(zip(points, parts, strict=True))
 
 
 def products(values: Float[np.ndarray, "..."], threshold: float) -> list[np.ndarray]:
@@ -76,7 +105,7 @@ def cross(matrix: Float[np.ndarray, "m n"], threshold: float) -> tuple[np.ndarra
         root = np.sqrt(abs(pivot))
         columns.append(remaining[:, j] / root)
         rows.append(remaining[i, :] * (root / pivot))
-        remaining = remaining - np.outer(columns[-1], rows[-1])
+        remaining -= np.outer(columns[-1], rows[-1])
     if not columns:
         return np.zeros((matrix.shape[0], 0)), np.zeros((matrix.shape[1], 0))
     return np.stack(columns, axis=1), np.stack(rows, axis=1)

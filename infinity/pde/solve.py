@@ -1,6 +1,6 @@
 r"""Solve a linear form: a method from its structure, an error from cells of half the size, and refinement until a tolerance is met.
 
-    a(u, v) = l(v) for all v,        error of u_h  ~  | u_h - u_{h/2} | / | u_{h/2} |
+a(u, v) = l(v) for all v,        error of u_h  ~  | u_h - u_{h/2} | / | u_{h/2} |
 """
 
 import dataclasses
@@ -14,12 +14,12 @@ from ..basis import BSpline
 from .alternating import is_positive, solve_products
 from .assembly import System, assemble, check_form
 from .expressions import Expression
-from .function_space import Difference, as_model, coefficients, distance
+from .function_space import Difference, as_model, coefficients, compressed, distance
 from .kronecker import Factors
 from .norm import norm
 from .result import Solution
-from .space import Space
-from .tensor import SingularSystem, solve_tensor
+from .space import Space, halved
+from .tensor import SingularSystemError, solve_tensor
 from .truncation import truncated
 
 # Unknowns up to which the full tensor is solved for, and what rounding leaves of a relative error.
@@ -40,11 +40,13 @@ class _Discrete:
     residual: float
 
     def factors(self, tolerance: float, modes: int | None) -> Factors:
-        """The coefficients in the bases."""
-        if self.tensor is None:
-            assert self.products is not None
-            return coefficients(self.system, self.products)
-        return coefficients(self.system, truncated(self.tensor, tolerance, modes, self.size_of_lift)[0])
+        """The coefficients in the bases, in as many products as a relative tolerance takes."""
+        system, products = self.system, self.products
+        if self.tensor is not None:
+            products = truncated(self.tensor, tolerance, modes if system.lift is None else None, self.size_of_lift)[0]
+        assert products is not None
+        found = coefficients(system, products)
+        return found if system.lift is None else compressed(system.space, found, tolerance, modes)
 
     @functools.cached_property
     def size_of_lift(self) -> float:
@@ -56,7 +58,9 @@ class _Discrete:
         return norm(known + lift[len(axes) :])
 
 
-def solve(form: Any, space: Space, tolerance: float | None = None, *, estimate: bool = True, largest: int = LARGEST) -> Solution:
+def solve(
+    form: Any, space: Any, tolerance: float | int | None = None, *, estimate: bool = True, largest: int = LARGEST
+) -> Solution:
     r"""Find the function of a space that meets a weak form.
 
     **Arguments:**
@@ -116,7 +120,10 @@ def solve(form: Any, space: Space, tolerance: float | None = None, *, estimate: 
         following = _next(coarse.system.space, indicators, error, tolerance, rate, raised)
         if stuck or following is None or _count(following) > max(largest, 1) * 4:
             break
-        raised = any(b.degree > a.degree for a, b in zip(coarse.system.space.bases.values(), following.bases.values(), strict=True))
+        raised = any(
+            b.degree > a.degree
+            for a, b in zip(coarse.system.space.bases.values(), following.bases.values(), strict=True)
+        )
         previous = error
         began = time.perf_counter()
         coarse = _once(checked, following, components, tolerance, largest)
@@ -131,21 +138,21 @@ def _once(form: Expression, space: Space, components: int, tolerance: float | No
     names = [c.name for c in space.coordinates] + (["the components"] if components > 1 else [])
     try:
         fits = system.operator.size <= largest
-        if not fits or system.operator.size > _QUICK and is_positive(system.operator):
+        if not fits or (system.operator.size > _QUICK and is_positive(system.operator)):
             ones = [axis.ones if axis.holds_constants else None for axis in system.axes]
             products = solve_products(system.operator, system.load, ones, space.modes, tolerance)
             if not fits or products.residual <= 10 * products.wanted:
                 return _Discrete(system, None, products.factors, products.solver, products.residual)
         found = solve_tensor(system.operator, system.load, names)
         return _Discrete(system, found.unknowns, None, found.solver, found.residual)
-    except SingularSystem as error:
+    except SingularSystemError as error:
         raise ValueError(f"{form}: {error}") from None
 
 
 def _compared(coarse: _Discrete, fine: _Discrete, tolerance: float | None) -> tuple[Factors, float, list[float]]:
     """The coefficients of the coarse solution, its distance from the fine one, and the part of that in each coordinate."""
     space, finer = coarse.system.space, fine.system.space
-    on = Difference(finer)
+    on = Difference(finer, nested=True)
     reference_factors = fine.factors(_FLOOR, None)
     reference = on.of(finer, reference_factors)
     size = norm(reference) or 1.0
@@ -159,22 +166,16 @@ def _compared(coarse: _Discrete, fine: _Discrete, tolerance: float | None) -> tu
             whole, error = fewer, changed
     indicators = []
     for d, (c, axis) in enumerate(zip(finer.coordinates, coarse.system.axes, strict=True)):
-        # The best approximation on the coarse cells of this coordinate alone, from the values on the fine ones.
-        values = reference[d] / on.roots[c]
-        table = on.roots[c] * _tabulated(axis.basis, on.points[c])
-        Q, _ = np.linalg.qr(table)
-        rest = on.roots[c] * values - Q @ (Q.T @ (on.roots[c] * values))
+        # The best approximation on the coarse cells of this coordinate alone.
+        Q, _ = np.linalg.qr(on.table(c, axis.basis))
+        rest = reference[d] - Q @ (Q.T @ reference[d])
         indicators.append(norm([*reference[:d], rest, *reference[d + 1 :]]) / size)
     return whole, error, indicators
 
 
-def _tabulated(basis: Any, points: np.ndarray) -> np.ndarray:
-    from .axis import tabulate
-
-    return tabulate(basis, points, 0)
-
-
-def _next(space: Space, indicators: list[float], error: float, tolerance: float, rate: float, raised: bool) -> Space | None:
+def _next(
+    space: Space, indicators: list[float], error: float, tolerance: float, rate: float, raised: bool
+) -> Space | None:
     """Halve the cells of the coordinates that hold the error, and raise their degree while the solution proves smooth and one halving is not enough."""
     bases = {}
     largest = max(indicators)
@@ -182,8 +183,7 @@ def _next(space: Space, indicators: list[float], error: float, tolerance: float,
         if part < min(0.03 * largest, 0.1 * tolerance):
             bases[c] = basis
             continue
-        assert isinstance(basis, BSpline)
-        finer = basis.refine(2)[0]
+        finer = halved(basis)
         far = error / 2 ** (basis.degree + 1) > tolerance
         smooth = not np.isfinite(rate) or rate > 0.6 * (basis.degree + 1)
         if far and smooth and basis.degree + 2 <= _HIGHEST_DEGREE:
@@ -209,7 +209,13 @@ def _line(discrete: _Discrete, factors: Factors, error: float) -> dict[str, Any]
 
 
 def _finished(
-    found: _Discrete, factors: Factors, error: float | None, tolerance: float | None, history: list, seconds: dict, components: int
+    found: _Discrete,
+    factors: Factors,
+    error: float | None,
+    tolerance: float | None,
+    history: list,
+    seconds: dict,
+    components: int,
 ) -> Solution:
     space = found.system.space
     success, status = True, "solved"
@@ -221,8 +227,28 @@ def _finished(
         message = f"solved by {found.solver}; the relative error is about {error:.1e}, as asked ({tolerance:.1e})"
     else:
         success, status = False, "tolerance not reached"
-        why = f"with the {space.modes} modes that the space allows" if space.modes is not None else f"after {len(history)} spaces"
+        why = (
+            f"with the {space.modes} modes that the space allows"
+            if space.modes is not None
+            else f"after {len(history)} spaces"
+        )
         message = f"reached a relative error of about {error:.1e} {why}, not the {tolerance:.1e} asked for; the best model is returned"
     if not all(np.all(np.isfinite(factor)) for factor in factors):
-        success, status, message = False, "not finite", "the solution is not finite; the form is close to singular on this space"
-    return Solution(as_model(space, factors, components), success, status, message, error, found.solver, history, space, seconds, factors, components)
+        success, status, message = (
+            False,
+            "not finite",
+            "the solution is not finite; the form is close to singular on this space",
+        )
+    return Solution(
+        as_model(space, factors, components),
+        success,
+        status,
+        message,
+        error,
+        found.solver,
+        history,
+        space,
+        seconds,
+        factors,
+        components,
+    )

@@ -1,6 +1,6 @@
 r"""The space in which a solution is sought: splines in each coordinate, and conditions at the ends.
 
-    V = span{ B_i1(x_1) .. B_iD(x_D) },   u = g on the faces that are named
+V = span{ B_i1(x_1) .. B_iD(x_D) },   u = g on the faces that are named
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..basis import AbstractBasis, BSpline
+from ..basis.refinement import divided
 from .expressions import Coordinate, Expression, as_expression
 
 _SIDES = ("left", "right")
@@ -22,12 +23,14 @@ class Space:
     - `bases`: `{coordinate: basis}`; the order is that of the numbers of a point.
     - `modes`: the most products that the solution may have; by default as many as its accuracy takes.
     - `dirichlet`: `{coordinate: "left" | "right" | "both"}` for zero at these ends, or `{coordinate: {"left": g, "right": h}}` with numbers or
-      expressions of the coordinates, of which the values on the face count, a tuple of them for a solution with components. An initial value is one at the left end of the time. What is not
+      expressions of the coordinates, of which the values on the face count, a tuple of them for a solution with components. An initial value is one
+      at the left end of the time. What is not
       named is left to the form (natural conditions).
     - `periodic`: coordinates whose ends are joined, with all derivatives below the degree.
     - `mean`: the mean value of the solution, for problems that determine it up to a constant.
 
-    **Raises:** `ValueError` for anything that is not a coordinate of the space, an end held twice, values that do not agree where two faces meet, or a mean beside
+    **Raises:** `ValueError` for anything that is not a coordinate of the space, an end held twice, values that do not agree where two faces meet, or
+    a mean beside
     Dirichlet conditions.
 
     >>> from infinity.basis import BSpline
@@ -65,9 +68,13 @@ class Space:
         for coordinate, given in (dirichlet or {}).items():
             if coordinate in self.periodic:
                 raise ValueError(f"{coordinate} is periodic and has Dirichlet values; expected one of the two")
-            self.dirichlet[coordinate] = {side: self._value(coordinate, side, g) for side, g in _by_side(coordinate, given).items()}
+            self.dirichlet[coordinate] = {
+                side: self._value(coordinate, side, g) for side, g in _by_side(coordinate, given).items()
+            }
         if self.mean is not None and self.dirichlet:
-            raise ValueError(f"a space got mean={mean:g} and Dirichlet values, which determine the constant; leave one of them out")
+            raise ValueError(
+                f"a space got mean={mean:g} and Dirichlet values, which determine the constant; leave one of them out"
+            )
         self._check_corners()
 
     @property
@@ -107,7 +114,7 @@ class Space:
 
     def refined(self) -> "Space":
         """Each cell in halves."""
-        return self.with_bases({c: b.refine(2)[0] for c, b in self.bases.items() if isinstance(b, BSpline)})
+        return self.with_bases({c: halved(b) for c, b in self.bases.items()})
 
     def _names(self) -> str:
         return ", ".join(c.name for c in self.bases)
@@ -151,12 +158,23 @@ class Space:
             low, high = np.asarray(b.breakpoints, float)[[0, -1]]
             text = f"{c}: {b.elements} cells of degree {b.degree} on [{low:g}, {high:g}]"
             text += ", periodic" if c in self.periodic else ""
-            words.append(text + "".join(f", u = {', '.join(map(str, g))} at the {side}" for side, g in self.dirichlet.get(c, {}).items()))
+            words.append(
+                text
+                + "".join(
+                    f", u = {', '.join(map(str, g))} at the {side}" for side, g in self.dirichlet.get(c, {}).items()
+                )
+            )
         return "; ".join(words)
 
 
+def halved(basis: AbstractBasis) -> BSpline:
+    """The splines of the same degree with each cell in halves."""
+    points = np.asarray(basis.breakpoints, float)
+    return BSpline(breakpoints=np.sort(np.concatenate([points, divided(points, 2)])), degree=basis.degree)
+
+
 def _of(values: tuple[Expression, ...], component: int) -> Expression:
-    return values[component] if len(values) > 1 else values[0]
+    return values[min(component, len(values) - 1)]
 
 
 def _by_side(coordinate: Coordinate, given: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ preconditioner. What rounding leaves is removed by the same solve of the residua
 """
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import scipy.sparse.linalg as sparse
@@ -30,14 +31,14 @@ class TensorSolution:
     iterations: int
 
 
-class SingularSystem(ValueError):
+class SingularSystemError(ValueError):
     """A linear system without a unique solution."""
 
 
 def solve_tensor(operator: Kronecker, load: Factors, names: list[str], tolerance: float = 1e-13) -> TensorSolution:
     """Solve for the full tensor of unknowns.
 
-    **Raises:** `SingularSystem` where the form does not determine the solution.
+    **Raises:** `SingularSystemError` where the form does not determine the solution.
     """
     right_side = full(load)
     solve, words, exact = direct(operator, names)
@@ -100,13 +101,13 @@ def _factorised(matrix: np.ndarray):
         lu = scipy.linalg.lu_factor(matrix, check_finite=False)
     pivots = np.abs(np.diag(lu[0]))
     if pivots.min() <= _SINGULAR * pivots.max():
-        raise SingularSystem(_SENTENCE)
+        raise SingularSystemError(_SENTENCE)
     return lambda F: scipy.linalg.lu_solve(lu, F)
 
 
 _SENTENCE = (
-    "the form does not determine the solution: constants, or other functions, can be added to it. Hold it somewhere with dirichlet=, give its mean=, add a term such "
-    "as u*v, or move a Helmholtz number off an eigenvalue"
+    "the form does not determine the solution: constants, or other functions, can be added to it. Hold it somewhere with dirichlet=, give its mean=, "
+    "add a term such as u*v, or move a Helmholtz number off an eigenvalue"
 )
 
 
@@ -129,13 +130,13 @@ def _weights(operator: Kronecker, diagonals, term: int, without: int | None = No
 
 
 def _real(tensor: Tensor) -> Tensor:
-    return tensor.real if np.iscomplexobj(tensor) else tensor
+    return np.real(tensor)
 
 
 def _divided(operator: Kronecker, diagonals):
     divisor: np.ndarray = sum(_weights(operator, diagonals, t) for t in range(len(operator.terms)))  # pyright: ignore[reportAssignmentType]
     if np.min(np.abs(divisor)) <= _SINGULAR * np.max(np.abs(divisor)):
-        raise SingularSystem(_SENTENCE)
+        raise SingularSystemError(_SENTENCE)
     return lambda F: _real(_turned(_turned(F, diagonals, "left") / divisor, diagonals, "right"))
 
 
@@ -169,24 +170,32 @@ def _blocks(operator: Kronecker, diagonals, kept: int):
                     else np.linalg.solve(systems(part), rows[part][..., None])[..., 0]
                 )
             except np.linalg.LinAlgError:
-                raise SingularSystem(_SENTENCE) from None
+                raise SingularSystemError(_SENTENCE) from None
         return _real(_turned(np.moveaxis(found.reshape(turned.shape), -1, kept), diagonals, "right"))
 
     return solve
 
 
-def _gmres(operator: Kronecker, precondition, right_side: Tensor, start: Tensor, tolerance: float) -> tuple[Tensor, int]:
+def _gmres(
+    operator: Kronecker, precondition, right_side: Tensor, start: Tensor, tolerance: float
+) -> tuple[Tensor, int]:
     """Krylov iteration of the preconditioned system."""
     shape, count = right_side.shape, [0]
-    act = sparse.LinearOperator(
-        (right_side.size, right_side.size), matvec=lambda x: precondition(operator.apply(x.reshape(shape))).ravel(), dtype=float
-    )
+    act: Any = lambda x: precondition(operator.apply(x.reshape(shape))).ravel()
+    system = sparse.LinearOperator((right_side.size,) * 2, matvec=act, dtype=float)  # pyright: ignore[reportCallIssue]
 
     def seen(_):
         count[0] += 1
 
     target = precondition(right_side).ravel()
     found, _ = sparse.gmres(
-        act, target, x0=start.ravel(), rtol=tolerance / 10, restart=60, maxiter=20, callback=seen, callback_type="pr_norm"
+        system,
+        target,
+        x0=start.ravel(),
+        rtol=tolerance / 10,
+        restart=60,
+        maxiter=20,
+        callback=seen,
+        callback_type="pr_norm",
     )
     return found.reshape(shape), count[0]

@@ -1,7 +1,8 @@
 r"""A full tensor as a sum of few products.
 
     D = 2:  the singular value decomposition, the best there is
-    D > 2:  the span of each direction first (Tucker), then  sum_k e_k x (singular vectors of slice k): products that are orthogonal to one another, so that leaving
+    D > 2:  the span of each direction first (Tucker), then  sum_k e_k x (singular vectors of slice k): products that are orthogonal to one another,
+    so that leaving
             out the smallest costs the root of the sum of their squares; fewer products by alternating least squares from there
 
 (De Lathauwer, De Moor and Vandewalle, SIAM J. Matrix Anal. 21 (2000), for the span.)
@@ -11,12 +12,16 @@ import numpy as np
 from jaxtyping import Float
 
 from .kronecker import Factors, along, full, khatri_rao
+from .norm import triangle
 
 
-def truncated(tensor: Float[np.ndarray, "..."], tolerance: float, modes: int | None = None, size: float = 0.0, sweeps: int = 60) -> tuple[Factors, float]:
+def truncated(
+    tensor: Float[np.ndarray, "..."], tolerance: float, modes: int | None = None, size: float = 0.0, sweeps: int = 60
+) -> tuple[Factors, float]:
     """A sum of products near a tensor.
 
-    **Arguments:** the `tensor`; the error to allow, relative to its norm or to `size`, the larger of them; the most `modes`, or nothing for as many as it takes;
+    **Arguments:** the `tensor`; the error to allow, relative to its norm or to `size`, the larger of them; the most `modes`, or nothing for as many
+    as it takes;
     `sweeps` of least squares.
 
     **Returns:** the factors `(m_d, M)` and the relative error.
@@ -51,7 +56,7 @@ def tucker(tensor: np.ndarray, threshold: float) -> tuple[list[np.ndarray], np.n
     core, spans = tensor, []
     for d in range(core.ndim):
         rows = np.moveaxis(core, d, 0).reshape(core.shape[d], -1)
-        Q, s, _ = np.linalg.svd(rows if rows.shape[1] <= 4 * rows.shape[0] else np.linalg.qr(rows.T, mode="r").T, full_matrices=False)
+        Q, s, _ = np.linalg.svd(rows if rows.shape[1] <= 4 * rows.shape[0] else triangle(rows.T).T, full_matrices=False)
         tails = np.sqrt(np.cumsum(s[::-1] ** 2)[::-1])
         kept = max(1, int(np.sum(tails > threshold / np.sqrt(tensor.ndim))))
         spans.append(Q[:, :kept])
