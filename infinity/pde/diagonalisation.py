@@ -34,7 +34,7 @@ def diagonal(bank: tuple[np.ndarray, ...]) -> Diagonal | None:
     >>> import numpy as np
     >>> from infinity.pde.diagonalisation import diagonal
     >>> A, B = np.array([[2.0, 1.0], [1.0, 2.0]]), np.eye(2)
-    >>> [float(round(value, 12)) for value in diagonal((A, B)).values[0]]
+    >>> [float(round(value, 12)) for value in diagonal((B, A)).values[1]]
     [1.0, 3.0]
     """
     if all(_is_diagonal(matrix) for matrix in bank):

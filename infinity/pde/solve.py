@@ -18,7 +18,7 @@ from .function_space import Difference, as_model, coefficients, compressed, dist
 from .kronecker import Factors
 from .norm import norm
 from .result import Solution
-from .space import Space, halved
+from .space import Space, divided
 from .tensor import SingularSystemError, solve_tensor
 from .truncation import truncated
 
@@ -69,7 +69,7 @@ def solve(
     - `space`: where the solution is sought.
     - `tolerance`: of the relative L2 error. Cells are halved where that helps, degrees raised where the solution is smooth, and modes added until the
       estimate is below it. Without one the space is used as it is.
-    - `estimate`: whether to solve on cells of half the size too, which is what the error estimate comes from.
+    - `estimate`: whether to solve on cells of about half the size too, which is what the error estimate comes from.
     - `largest`: the number of unknowns up to which the full tensor is solved for before it is written in few products; above it, products are solved for.
 
     **Returns:** a `Solution`.
@@ -183,7 +183,7 @@ def _next(
         if part < min(0.03 * largest, 0.1 * tolerance):
             bases[c] = basis
             continue
-        finer = halved(basis)
+        finer = divided(basis)
         far = error / 2 ** (basis.degree + 1) > tolerance
         smooth = not np.isfinite(rate) or rate > 0.6 * (basis.degree + 1)
         if far and smooth and basis.degree + 2 <= _HIGHEST_DEGREE:

@@ -88,12 +88,46 @@ def _fewer(
     if modes is not None and modes < count:
         return least_squares(core, start, threshold, sweeps)[0]
     number = max(core.shape)
+    direct = pencil(core) if number < count else None
+    if direct is not None:
+        found, error = least_squares(core, direct, threshold, 2)
+        if error <= threshold:
+            return found
     while number < 0.7 * count:
         found, error = least_squares(core, [factor[:, :number] for factor in products], threshold, sweeps)
         if error <= threshold:
             return found
         number = int(np.ceil(1.4 * number))
     return start
+
+
+def pencil(core: np.ndarray) -> Factors | None:
+    """The products of a tensor of three directions, of which two are as long as there are products, from one eigenvalue problem.
+
+        T(., ., w) = A diag(C^T w) B^T     for two random w:     T_1 T_2^-1 = A diag A^-1
+
+    (Leurgans, Ross and Abel, SIAM J. Matrix Anal. 14 (1993).) Nothing where there are no such products.
+    """
+    if core.ndim != 3:
+        return None
+    order = np.argsort(core.shape)[::-1]
+    moved = np.transpose(core, order)
+    if moved.shape[0] != moved.shape[1] or moved.shape[2] < 2:
+        return None
+    one, two = np.moveaxis(moved @ np.random.default_rng(0).normal(size=(moved.shape[2], 2)), -1, 0)
+    try:
+        rates, A = np.linalg.eig(one @ np.linalg.inv(two))
+        if np.max(np.abs(np.imag(rates))) > 1e-8 * np.max(np.abs(rates)):
+            return None
+        A = np.real(A)
+        rest = np.tensordot(np.linalg.inv(A), moved, axes=1)  # one matrix b c^T for each product
+    except np.linalg.LinAlgError:
+        return None
+    U, s, V = np.linalg.svd(rest, full_matrices=False)
+    found: Factors = [np.zeros(0)] * 3
+    for place, factor in zip(order, (A, (U[:, :, 0] * s[:, :1]).T, V[:, 0].T), strict=True):
+        found[place] = factor
+    return found
 
 
 def least_squares(core: np.ndarray, start: Factors, threshold: float, sweeps: int) -> tuple[Factors, float]:
