@@ -37,7 +37,7 @@ class Space:
     >>> x, t = coordinates("x t")
     >>> space = Space({x: BSpline((0.0, 1.0), 8, 3), t: BSpline((0.0, 2.0), 4, 3)}, dirichlet={x: "both", t: {"left": x * (1 - x)}})
     >>> print(space)
-    x: 8 cells of degree 3 on [0, 1], u = 0 at the left, u = 0 at the right; t: 4 cells of degree 3 on [0, 2], u = x - x x at the left
+    x: 8 cells of degree 3 on [0, 1], u = 0 at the left, u = 0 at the right; t: 4 cells of degree 3 on [0, 2], u = -x x + x at the left
     """
 
     def __init__(
@@ -112,8 +112,8 @@ class Space:
         return Space(bases, self.modes if modes is None else modes, self.dirichlet, self.periodic, self.mean)
 
     def refined(self) -> "Space":
-        """Each cell in two, a little unevenly: halves can hide an error by symmetry."""
-        return self.with_bases({c: divided(b, 0.45) for c, b in self.bases.items()})
+        """Each cell in halves and one degree more: on few cells, halves alone can change nothing."""
+        return self.with_bases({c: divided(b, 1) for c, b in self.bases.items()})
 
     def _names(self) -> str:
         return ", ".join(c.name for c in self.bases)
@@ -166,12 +166,12 @@ class Space:
         return "; ".join(words)
 
 
-def divided(basis: AbstractBasis, part: float = 0.5) -> BSpline:
-    """The splines of the same degree with each cell in two."""
+def divided(basis: AbstractBasis, more: int = 0) -> BSpline:
+    """The splines with each cell in halves, and `more` degrees."""
     points = np.asarray(basis.breakpoints, float)
     inside = np.unique(points)
-    inside = inside[:-1] + part * np.diff(inside)
-    return BSpline(breakpoints=np.sort(np.concatenate([points, inside])), degree=basis.degree)
+    inside = inside[:-1] + np.diff(inside) / 2
+    return BSpline(breakpoints=np.sort(np.concatenate([points, inside])), degree=basis.degree + more)
 
 
 def _of(values: tuple[Expression, ...], component: int) -> Expression:
