@@ -3,7 +3,7 @@ r"""A function of the space in its coefficients, a separable model, and how far 
 u(x) = sum_m prod_d sum_j C_djm B_dj(x_d)
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -77,20 +77,20 @@ def compressed(space: Space, factors: Factors, tolerance: float, modes: int | No
 class Difference:
     """Mean squares of differences of functions on one set of Gauss points, exact to rounding.
 
-    **Arguments:** the `space` whose cells carry the points; `points` a cell, by default as the degree asks; whether all functions are `nested` in
-    the space, which
-    then gives the coordinates instead of the points, and there are fewer of them.
+    **Arguments:** the `space` whose cells carry the points; `points` a cell, by default as the degree asks; `within`, spaces on
+    these cells or coarser ones that hold all functions, whose span then gives the coordinates instead of the points, as there are fewer of them.
     """
 
-    def __init__(self, space: Space, points: int | None = None, nested: bool = False):
+    def __init__(self, space: Space, points: int | None = None, within: Sequence[Space] = ()):
         rules = {
             c: gauss_points(basis, basis.degree + 4 if points is None else points) for c, basis in space.bases.items()
         }
         self.points = {c: rule[0] for c, rule in rules.items()}
         self.roots = {c: np.sqrt(rule[1])[:, None] for c, rule in rules.items()}
         self.spans: dict[Coordinate, np.ndarray] = {}
-        if nested:
-            self.spans = {c: np.linalg.qr(self.table(c, basis))[0] for c, basis in space.bases.items()}
+        if within:
+            tables = {c: np.hstack([self.table(c, other.bases[c]) for other in within]) for c in space.bases}
+            self.spans = {c: np.linalg.qr(table / np.linalg.norm(table, axis=0))[0] for c, table in tables.items()}
 
     def table(self, coordinate: Coordinate, basis: Any, order: int = 0) -> np.ndarray:
         """Weighted derivatives of the functions of a basis."""

@@ -152,7 +152,7 @@ def _once(form: Expression, space: Space, components: int, tolerance: float | No
 def _compared(coarse: _Discrete, fine: _Discrete, tolerance: float | None) -> tuple[Factors, float, list[float]]:
     """The coefficients of the coarse solution, its distance from the fine one, and the part of that in each coordinate."""
     space, finer = coarse.system.space, fine.system.space
-    on = Difference(finer, nested=True)
+    on = Difference(finer, within=(finer, space))
     reference_factors = fine.factors(_FLOOR, None)
     reference = on.of(finer, reference_factors)
     size = norm(reference) or 1.0
