@@ -2,8 +2,21 @@
 
 from .expressions import Coordinate, Expression
 from .notation import coordinates, function, test, trial
+from .pointwise import Energy, Weak
 from .result import Solution
 from .solve import solve
 from .space import Space
 
-__all__ = ["Coordinate", "Expression", "Solution", "Space", "coordinates", "function", "solve", "test", "trial"]
+__all__ = [
+    "Coordinate",
+    "Energy",
+    "Expression",
+    "Solution",
+    "Space",
+    "Weak",
+    "coordinates",
+    "function",
+    "solve",
+    "test",
+    "trial",
+]

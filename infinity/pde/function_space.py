@@ -16,7 +16,7 @@ from .assembly import System
 from .axis import gauss_points, tabulate
 from .conditions import values
 from .expressions import Coordinate, Known, as_expression
-from .kronecker import Factors, concatenated, full, scaled
+from .kronecker import Factors, along, concatenated, full, scaled
 from .norm import norm
 from .space import Space
 from .truncation import truncated
@@ -72,6 +72,18 @@ def compressed(space: Space, factors: Factors, tolerance: float, modes: int | No
     return [scipy.linalg.solve_triangular(R, f) for R, f in zip(triangles, found, strict=False)] + found[
         len(triangles) :
     ]
+
+
+def from_tensor(space: Space, tensor: np.ndarray, tolerance: float, modes: int | None) -> Factors:
+    """Coefficients `(n_1, .., n_D)` in the bases as few products, up to a relative L2 error."""
+    on = Difference(space)
+    triangles = [np.asarray(np.linalg.qr(on.table(c, basis), mode="r")) for c, basis in space.bases.items()]
+    for d, R in enumerate(triangles):
+        tensor = along(R, tensor, d)
+    fewer, _ = truncated(tensor, tolerance, modes)
+    if not fewer[0].shape[1]:
+        fewer = [np.zeros((len(R), 1)) for R in triangles]
+    return [scipy.linalg.solve_triangular(R, f) for R, f in zip(triangles, fewer, strict=True)]
 
 
 class Difference:

@@ -16,7 +16,9 @@ from .assembly import System, assemble, check_form
 from .expressions import Expression
 from .function_space import Difference, as_model, coefficients, compressed, distance
 from .kronecker import Factors
+from .nonlinear import solve_pointwise
 from .norm import norm
+from .pointwise import Energy, Weak
 from .result import Solution
 from .space import Space, divided
 from .tensor import SingularSystemError, solve_tensor
@@ -65,7 +67,8 @@ def solve(
 
     **Arguments:**
 
-    - `form`: `a(u, v) - l(v)`, a sum of products of coordinates, known functions, a trial and a test function.
+    - `form`: `a(u, v) - l(v)`, a sum of products of coordinates, known functions, a trial and a test function; or an `Energy` or a `Weak`, for nonlinear
+      problems in up to three coordinates and some parameters.
     - `space`: where the solution is sought.
     - `tolerance`: of the relative L2 error. Cells are halved where that helps, degrees raised where the solution is smooth, and modes added until the
       estimate is below it. Without one the space is used as it is.
@@ -94,6 +97,8 @@ def solve(
         raise ValueError(f"solve got the space {space!r}; expected an inf.pde.Space")
     if tolerance is not None and not tolerance > 0:
         raise ValueError(f"solve got tolerance={tolerance}; expected a positive number")
+    if isinstance(form, Energy | Weak):
+        return solve_pointwise(form, space, tolerance, estimate)
     checked, components = check_form(form, space)
     seconds = {"solve": 0.0, "estimate": 0.0}
     history: list[dict[str, Any]] = []
