@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import basis, closure, descent, fitting, inverse, io, models, plot
+    from . import basis, closure, descent, fitting, inverse, io, models, pde, plot
     from .closure import Certificate, certify
     from .descent import (
         InfiniteDescent,
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from .io import load, save
     from .io.export import export
     from .models import AION, INN, KHRONOS, HiDeNN, Oblique
+    from .pde import Solution, solve
 
 __version__ = "0.1.0"
 
@@ -76,6 +77,7 @@ _HOMES = {
     "Result": "fitting",
     "Roots": "inverse",
     "Sobol": "fitting",
+    "Solution": "pde",
     "Tower": "descent",
     "calibrate": "inverse",
     "certify": "closure",
@@ -94,6 +96,7 @@ _HOMES = {
     "sample_next": "fitting",
     "save": "io",
     "sobol": "fitting",
+    "solve": "pde",
     "tower": "descent",
 }
 
@@ -120,6 +123,7 @@ __all__ = [
     "Result",
     "Roots",
     "Sobol",
+    "Solution",
     "Tower",
     "basis",
     "calibrate",
@@ -140,12 +144,14 @@ __all__ = [
     "maximise",
     "minimise",
     "models",
+    "pde",
     "plot",
     "resum",
     "roots",
     "sample_next",
     "save",
     "sobol",
+    "solve",
     "tower",
 ]
 

@@ -20,9 +20,10 @@ ALLOWED = {
     "fitting": {"basis", "models", "closure", "descent", "io"},
     "inverse": {"basis", "models", "fitting"},
     "io": {"basis", "models", "fitting"},
+    "pde": {"basis", "models", "closure", "descent", "io"},
     "plot": {"fitting", "models", "basis"},
     "sklearn": {"models", "closure", "descent", "fitting"},
-    "cli": {"basis", "models", "closure", "descent", "fitting", "inverse", "io", "plot"},
+    "cli": {"basis", "models", "closure", "descent", "fitting", "inverse", "io", "pde", "plot"},
 }
 
 

@@ -15,7 +15,8 @@ from ..fitting import Fitted, Result
 from ..fitting.fitted import Outside
 from ..fitting.links import bounded, checked_bounds
 from ..fitting.result import metrics_of
-from .precision import double_precision, to_jax, to_numpy
+from ..precision import double_precision
+from .precision import to_jax, to_numpy
 from .solve import SmallTableWarning, solve
 from .table import checked_weights, prepare
 

@@ -18,9 +18,9 @@ from ..fitting import Fitted
 from ..models import AbstractSeparable
 from ..models.products import product
 from ..models.separable import local_values
+from ..precision import double_precision
 from ..shapes import rounded_up
 from .estimator import AbstractKHRONOSEstimator
-from .precision import double_precision
 
 # Fewer rows than this are filled up to it.
 _FEWEST_ROWS = 128

@@ -1,11 +1,6 @@
-"""Double precision for the time of one call, whatever the global setting of JAX.
-
-JAX keeps this setting for each thread, and its compiled programs for each value of it, so nothing outside the `with` changes. An array made inside keeps
-its 64 bits after it; only new computations outside follow the global setting again.
-"""
+"""Results as NumPy arrays and back, with all their bits."""
 
 import dataclasses
-from contextlib import AbstractContextManager
 from typing import Any
 
 import equinox as eqx
@@ -14,15 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..fitting import Result
-
-
-def double_precision() -> AbstractContextManager[Any]:
-    """A context in which JAX computes in 64 bits."""
-    if hasattr(jax, "enable_x64"):
-        return jax.enable_x64(True)
-    from jax.experimental import enable_x64  # pyright: ignore[reportAttributeAccessIssue]
-
-    return enable_x64(True)
+from ..precision import double_precision
 
 
 def to_numpy(result: Result) -> dict[str, Any]:

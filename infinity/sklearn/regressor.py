@@ -11,8 +11,8 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
+from ..precision import double_precision
 from .estimator import AbstractKHRONOSEstimator
-from .precision import double_precision
 
 
 class KHRONOSRegressor(RegressorMixin, AbstractKHRONOSEstimator):

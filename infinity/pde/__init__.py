@@ -1,0 +1,22 @@
+"""Differential equations on separable models: forms as on paper, solved by their structure."""
+
+from .expressions import Coordinate, Expression
+from .notation import coordinates, function, test, trial
+from .pointwise import Energy, Weak
+from .result import Solution
+from .solve import solve
+from .space import Space
+
+__all__ = [
+    "Coordinate",
+    "Energy",
+    "Expression",
+    "Solution",
+    "Space",
+    "Weak",
+    "coordinates",
+    "function",
+    "solve",
+    "test",
+    "trial",
+]

@@ -1,0 +1,235 @@
+r"""From a form and a space to a linear system: integrals in one coordinate at a time.
+
+a(u, v) = sum_t prod_d int c_td phi_j^(b) phi_i^(a) dx_d        a face replaces the integral by the values there
+l(v)    = sum_r prod_d int f_rd phi_i^(a) dx_d
+"""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from . import conditions
+from .axis import Axis, tabulate
+from .expressions import Coordinate, Expression, Term
+from .kronecker import Factors, Kronecker, collected, concatenated
+from .separation import contracted
+from .space import Space
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class System:
+    """`A w = f` in the orthonormal functions of each direction, and the lift `G` of `u = G + w`.
+
+    **Fields:** `axes`, one a coordinate; `components` of the solution, whose index is one direction more where there are several; `operator`;
+    `load`, one matrix
+    `(m_d, R)` a direction; `lift`, coefficients in the bases `(n_d, R)`, or nothing; `space`.
+    """
+
+    axes: tuple[Axis, ...]
+    components: int
+    operator: Kronecker
+    load: Factors
+    lift: Factors | None
+    space: Space
+
+
+def check_form(form: Any, space: Space) -> tuple[Expression, int]:
+    """The form as an expression and the number of components.
+
+    **Raises:** `ValueError` for anything but a sum of terms that are linear in the test function, in coordinates of the space.
+    """
+    if not isinstance(form, Expression):
+        raise ValueError(
+            f"solve got {form!r}; expected a form such as u.d(x)*v.d(x) - f*v, an inf.pde.Energy or an inf.pde.Weak"
+        )
+    counts = {factor.components for term in form.terms for factor in term.factors}
+    if len(counts) > 1:
+        raise ValueError(
+            f"the form mixes functions of {' and '.join(map(str, sorted(counts)))} components; expected one number of them"
+        )
+    for term in form.terms:
+        if term.factor("test") is None:
+            raise ValueError(
+                f"the term {term} has no test function; multiply it with v, or move it into a condition of the space"
+            )
+        outside = [c for c in Expression((term,)).coordinates if c not in space.bases]
+        if outside:
+            raise ValueError(
+                f"the term {term} depends on {outside[0]}, which is not in the space of {', '.join(c.name for c in space.coordinates)}"
+            )
+        for c, value in term.faces:
+            low, high = (space.place(c, side) for side in ("left", "right"))
+            if not low <= value <= high:
+                raise ValueError(f"the term {term} lies outside of [{low:g}, {high:g}], the range of {c}")
+        for factor in term.factors:
+            for c, order in factor.orders:
+                if order > space.bases[c].degree:
+                    raise ValueError(
+                        f"the term {term} takes {order} derivatives in {c}, whose degree is {space.bases[c].degree}; raise the degree"
+                    )
+    if not any(term.factor("trial") for term in form.terms):
+        raise ValueError(f"the form {form} has no trial function; expected terms such as u.d(x)*v.d(x)")
+    components = next(iter(counts))
+    if space.components not in (1, components):
+        raise ValueError(
+            f"the space has values for {space.components} components and the form {components}; give one value for each, or one for all"
+        )
+    return form, components
+
+
+def axes_of(form: Expression, space: Space, points: int | None = None) -> dict[Coordinate, Axis]:
+    """One axis a coordinate; those in which nothing is differentiated or held are solved pointwise."""
+    coupled = set(space.dirichlet) | set(space.periodic) | (set(space.bases) if space.mean is not None else set())
+    for term in form.terms:
+        coupled |= {c for factor in term.factors for c, order in factor.orders if order} | {c for c, _ in term.faces}
+    return {c: Axis(c, basis, space.ends(c), c not in coupled, points) for c, basis in space.bases.items()}
+
+
+def assemble(form: Expression, space: Space, components: int, points: int | None = None) -> System:
+    """Integrate all terms."""
+    axes = axes_of(form, space, points)
+    names = list(axes)
+    operators: list[tuple[float, list[np.ndarray]]] = []
+    loads: list[Factors] = []
+    lifts = [conditions.lift(space, axes, component) for component in range(components)]
+    for term in form.terms:
+        test, trial = term.factor("test"), term.factor("trial")
+        assert test is not None
+        if trial is None:
+            factors = functional(term, axes)
+            loads.append([-factors[0], *factors[1:], *_unit(components, test.component, factors[0].shape[1])])
+            continue
+        weights = coefficient(term, axes)
+        number = next(iter(weights.values())).shape[1]
+        for k in range(number):
+            matrices = [_matrix(term, axes[c], weights[c][:, k]) for c in names]
+            if components > 1:
+                matrices.append(np.outer(np.eye(components)[test.component], np.eye(components)[trial.component]))
+            operators.append((1.0, matrices))
+        known = lifts[trial.component]
+        if known is not None:
+            factors = [_applied(term, axes[c], weights[c], known[d]) for d, c in enumerate(names)]
+            factors[0] = -factors[0]
+            factors += _unit(components, test.component, factors[0].shape[1])
+            kept = np.all([np.any(factor, axis=0) for factor in factors], axis=0)
+            loads.append([factor[:, kept] for factor in factors])
+    if space.mean is not None:
+        _fix_mean(space, axes, operators, loads, components)
+    operator = collected(operators)
+    zero: Factors = [np.zeros((m, 1)) for m in operator.shape]
+    return System(
+        tuple(axes.values()), components, operator, concatenated(*loads) if loads else zero, _joined(lifts), space
+    )
+
+
+def coefficient(term: Term, axes: dict[Coordinate, Axis]) -> dict[Coordinate, np.ndarray]:
+    """The known functions of a term with its number, as a sum of products at the Gauss points or on the face: `(Q_d, R)` or `(1, R)`."""
+    faces = dict(term.faces)
+    points = {c: np.array([faces[c]]) if c in faces else axis.points for c, axis in axes.items()}
+    return conditions.values(Expression((Term(term.number, term.functions),)), points)
+
+
+def functional(term: Term, axes: dict[Coordinate, Axis]) -> Factors:
+    """`int f v` of a term without trial function, a sum of products; what is not separable is integrated first and separated then, which is smaller."""
+    mixed = [f for f in term.functions if len(f.coordinates) > 1]
+    joint = list(dict.fromkeys(c for f in mixed for c in f.coordinates))
+    faces = dict(term.faces)
+    if not mixed:
+        weights = coefficient(term, axes)
+        return [vectors(term, axes[c], weights[c]) for c in axes]
+    points = {c: np.array([faces[c]]) if c in faces else axes[c].points for c in joint}
+    rest = coefficient(
+        dataclasses.replace(term, functions=tuple(f for f in term.functions if len(f.coordinates) == 1)), axes
+    )
+    tables = {c: vectors(term, axes[c], rest[c] if c in faces else np.diag(rest[c][:, 0])) for c in joint}
+    parts = contracted(mixed, points, tables)
+    number = parts[joint[0]].shape[1]
+    return [parts[c] if c in parts else np.repeat(vectors(term, axes[c], rest[c]), number, axis=1) for c in axes]
+
+
+def vectors(term: Term, axis: Axis, weights: np.ndarray) -> np.ndarray:
+    """`int c phi_i^(a)` for each product, `(m, R)`."""
+    test, value = _orders(term, axis)[0], dict(term.faces).get(axis.coordinate)
+    if value is not None:
+        return axis.at(value, test)[:, None] * weights
+    return axis.values(test).T @ (axis.weights[:, None] * weights)
+
+
+def _matrix(term: Term, axis: Axis, weights: np.ndarray) -> np.ndarray:
+    """`int c phi_i^(a) phi_j^(b)`, `(m, m)`."""
+    (test, trial), value = _orders(term, axis), dict(term.faces).get(axis.coordinate)
+    if value is not None:
+        return weights[0] * np.outer(axis.at(value, test), axis.at(value, trial))
+    if axis.pointwise:
+        return np.diag(weights)
+    if np.all(weights == weights[0]):
+        return axis.gram(test, trial) if weights[0] == 1 else weights[0] * axis.gram(test, trial)
+    left = axis.values(test)
+    right = left if test == trial else axis.values(trial)
+    if np.all(weights >= 0) and test == trial:
+        half = np.sqrt(axis.weights * weights)[:, None] * left
+        return half.T @ half  # symmetric to the last bit
+    return left.T @ ((axis.weights * weights)[:, None] * right)
+
+
+def _applied(term: Term, axis: Axis, weights: np.ndarray, lift: np.ndarray) -> np.ndarray:
+    """`int c phi_i^(a) g^(b)` for each product of the coefficient with each of the lift."""
+    (test, trial), value = _orders(term, axis), dict(term.faces).get(axis.coordinate)
+    if value is not None:
+        given = tabulate_at(axis, value, trial) @ lift
+        both = (weights[:, :, None] * given[:, None, :]).reshape(1, -1)
+        return axis.at(value, test)[:, None] * both
+    given = axis.spline_values(lift, trial)
+    if trial:  # the derivative of a constant is zero, not rounding
+        rounding = 1e-15 * np.max(np.abs(axis.spline_values(np.eye(len(lift)), trial))) * np.max(np.abs(lift), axis=0)
+        given = np.where(np.max(np.abs(given), axis=0) <= 4 * rounding, 0.0, given)
+    both = (weights[:, :, None] * given[:, None, :]).reshape(len(given), -1)
+    return axis.values(test).T @ (axis.weights[:, None] * both)
+
+
+def tabulate_at(axis: Axis, value: float, order: int) -> np.ndarray:
+    """Derivatives of the functions of the basis at one point, `(1, n)`."""
+    return tabulate(axis.basis, np.array([value]), order)
+
+
+def _orders(term: Term, axis: Axis) -> tuple[int, int]:
+    test, trial = term.factor("test"), term.factor("trial")
+    return tuple(0 if f is None else f.order(axis.coordinate) for f in (test, trial))  # pyright: ignore[reportReturnType]
+
+
+def _unit(components: int, component: int, products: int) -> Factors:
+    return [] if components == 1 else [np.repeat(np.eye(components)[:, [component]], products, axis=1)]
+
+
+def _fix_mean(
+    space: Space, axes: dict[Coordinate, Axis], operators: list, loads: list[Factors], components: int
+) -> None:
+    """Add `int u int v / |domain|` to both sides; what it changes is the constant alone."""
+    if components > 1:
+        raise ValueError("a mean is given for a solution with several components; expected one component")
+    ones = [axis.ones[:, None] for axis in axes.values()]
+    size = float(np.prod([np.sum(axis.weights) for axis in axes.values()]))
+    if loads:
+        whole = concatenated(*loads)
+        total = float(np.sum(np.prod([one.T @ factor for one, factor in zip(ones, whole, strict=True)], axis=0)))
+        scale = float(np.sum(np.abs(np.prod([np.linalg.norm(f, axis=0) for f in whole], axis=0)))) * np.sqrt(size)
+        if abs(total) > 1e-9 * scale:
+            raise ValueError(
+                f"the load and the values on the faces add up to {total:.4g} over the domain; "
+                "a problem that leaves the constant free has a solution only for zero. "
+                "Correct the load, or hold the solution somewhere"
+            )
+    operators.append((1 / size, [one @ one.T for one in ones]))
+    assert space.mean is not None
+    loads.append([space.mean * ones[0], *ones[1:]])
+
+
+def _joined(lifts: list[Factors | None]) -> Factors | None:
+    """The lifts of all components, with the component as a direction where there are several."""
+    parts = [
+        lift + _unit(len(lifts), component, lift[0].shape[1])
+        for component, lift in enumerate(lifts)
+        if lift is not None
+    ]
+    return concatenated(*parts) if parts else None

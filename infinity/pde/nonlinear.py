@@ -1,0 +1,261 @@
+r"""Solve an `Energy` or a `Weak`: the closure check says whether one linear solve is exact, Newton's method does the rest.
+
+u(x, p) = sum_q u_q(x) l_q(p):    one problem at each Gauss point of the parameters, each begun from its neighbour's solution
+"""
+
+import itertools
+import time
+from typing import Any
+
+import numpy as np
+
+from .axis import Axis, gauss_points, tabulate
+from .conditions import lift
+from .expressions import Coordinate, Expression, Function, Term
+from .function_space import Difference, as_model, distance, from_tensor
+from .kronecker import along, full
+from .newton import Mesh, Stationary, System, is_linear, newton
+from .norm import norm
+from .pointwise import Energy, Weak, tables_at_points
+from .result import Solution
+from .space import Space, divided
+
+_ROUNDS, _FLOOR, _LARGEST = 6, 1e-14, 60_000
+
+
+def solve_pointwise(form: Energy | Weak, space: Space, tolerance: float | int | None, estimate: bool) -> Solution:
+    """Find the function of a space that makes an energy stationary or a weak form zero.
+
+    **Arguments:** as `inf.solve`. The error estimate compares with cells of half the size, on which the iteration begins from the present solution.
+
+    **Raises:** `ValueError` for a form that is not linear in the test function, a quadratic energy without a minimum, parameters with conditions, or
+    more than three
+    coordinates that are no parameters.
+    """
+    inner, parameters = _split(form, space)
+    if isinstance(form, Weak):
+        form.check(len(space.bases), np.array([np.mean(np.asarray(b.breakpoints)) for b in space.bases.values()]))
+    linear = is_linear(form, len(space.bases))
+    seconds, history = {"solve": 0.0, "estimate": 0.0}, []
+    began = time.perf_counter()
+    tensor, found = _once(form, space, inner, parameters, linear, None)
+    seconds["solve"] += time.perf_counter() - began
+    error, current, previous = None, space, np.inf
+    while estimate or tolerance is not None:
+        began = time.perf_counter()
+        fine = current.with_bases({c: divided(b) for c, b in current.bases.items()})
+        finer, checked = _once(
+            form,
+            fine,
+            [fine.bases[c] for c in fine.bases if c not in parameters],
+            parameters,
+            linear,
+            (current, tensor),
+        )
+        error = _distance(current, tensor, fine, finer)
+        seconds["estimate"] += time.perf_counter() - began
+        history.append(_line(current, error, found))
+        size = np.prod([float(b.size) for c, b in fine.bases.items() if c not in parameters])
+        if (
+            tolerance is None
+            or error <= tolerance
+            or len(history) == _ROUNDS
+            or 4 * size > _LARGEST
+            or error > 0.9 * previous
+        ):
+            break
+        current, tensor, found, previous = fine, finer, checked, error
+    allowed = _FLOOR if error is None else max(0.1 * error, _FLOOR)
+    factors = from_tensor(current, tensor, allowed, current.modes)
+    if current.modes is not None and error is not None:
+        error = float(np.hypot(error, _truncation(current, tensor, factors)))
+    words = _words(form, linear, found, parameters)
+    success, status, message = _judged(form, found, error, tolerance, words, history)
+    return Solution(
+        as_model(current, factors, 1), success, status, message, error, words, history, current, seconds, factors, 1
+    )
+
+
+def _split(form: Energy | Weak, space: Space) -> tuple[list[Any], tuple[Coordinate, ...]]:
+    """The bases of the coordinates, and the parameters."""
+    parameters = tuple(c for c in space.bases if c in form.parameters)
+    for c in form.parameters:
+        if c not in space.bases:
+            raise ValueError(
+                f"{type(form).__name__} names the parameter {c}, which is not in the space of {', '.join(n.name for n in space.coordinates)}"
+            )
+        if c in space.dirichlet or c in space.periodic:
+            raise ValueError(f"{c} is named as a parameter and has conditions in the space; expected one of the two")
+    if space.mean is not None:
+        raise ValueError("a mean is given for an Energy or a Weak; add a term that holds the constant instead")
+    return [b for c, b in space.bases.items() if c not in parameters], parameters
+
+
+def _once(
+    form: Energy | Weak,
+    space: Space,
+    inner: list[Any],
+    parameters: tuple[Coordinate, ...],
+    linear: bool,
+    before: tuple[Space, np.ndarray] | None,
+) -> tuple[np.ndarray, Stationary]:
+    """The coefficients of all coordinates on one space, and how the last problem went."""
+    names = [c for c in space.bases if c not in parameters]
+    part = Space(
+        dict(zip(names, inner, strict=True)), None, _values(space, names), [c for c in space.periodic if c in names]
+    )
+    mesh = Mesh(part)
+    tables = tables_at_points(form)
+    rules = [gauss_points(space.bases[c], space.bases[c].degree + 1)[0] for c in parameters]
+    everything = list(space.bases)
+    order = tuple((names + list(parameters)).index(c) for c in everything) if parameters else None
+    shape = [b.size for b in inner]
+    known = None if before is None else _prolonged(*before, space)
+    values = np.zeros([*(len(r) for r in rules), *shape])
+    worst: Stationary | None = None
+    start: np.ndarray | None = None
+    for place in itertools.product(*(range(len(r)) for r in rules)):
+        at = {c: float(rule[i]) for c, rule, i in zip(parameters, rules, place, strict=True)}
+        values_on_faces = _lift(space, part, at)
+        if known is not None:
+            start = _at_parameters(known, space, parameters, at)
+        first = values_on_faces if start is None else _with_values(start, values_on_faces, part)
+        system = System(mesh, tables, tuple(at.values()), order)
+        found = newton(system, first, linear=linear, symmetric=isinstance(form, Energy))
+        if not found.converged and start is not None:
+            found = newton(system, values_on_faces, linear=linear, symmetric=isinstance(form, Energy))
+        if isinstance(form, Energy) and linear and found.negative:
+            raise ValueError(
+                f"the energy is quadratic and not bounded below on this space ({found.negative} negative directions); it has no minimum. "
+                "Write its stationarity as an inf.pde.Weak if a saddle is meant"
+            )
+        values[place] = start = found.coefficients
+        worst = found if worst is None or not found.converged else worst
+    assert worst is not None
+    if not parameters:
+        return values, worst
+    tensor = np.moveaxis(values, range(len(parameters)), range(len(names), len(everything)))
+    tensor = np.transpose(tensor, [(names + list(parameters)).index(c) for c in everything])
+    for c in parameters:
+        tensor = along(
+            Axis(c, space.bases[c], pointwise=True).project(np.eye(len(rules[parameters.index(c)]))),
+            tensor,
+            everything.index(c),
+        )
+    return tensor, worst
+
+
+def _values(space: Space, names: list[Coordinate]) -> dict[Coordinate, dict[str, Any]]:
+    """The conditions of the coordinates; what depends on parameters is zero here and set with their values."""
+    return {c: dict.fromkeys(sides, 0.0) for c, sides in space.dirichlet.items() if c in names}
+
+
+def _lift(space: Space, part: Space, at: dict[Coordinate, float]) -> np.ndarray:
+    """A function with the values on the faces for one choice of the parameters, as a full tensor."""
+    fixed = {c: {side: _at(g[0], at) for side, g in sides.items()} for c, sides in space.dirichlet.items()}
+    valued = Space(part.bases, None, fixed, part.periodic)
+    axes = {c: Axis(c, b, valued.ends(c)) for c, b in part.bases.items()}
+    found = lift(valued, axes)
+    return np.zeros([b.size for b in part.bases.values()]) if found is None else full(found)
+
+
+def _at(g: Expression, at: dict[Coordinate, float]) -> Expression:
+    """An expression with the parameters set."""
+    if not any(c in at for c in g.coordinates):
+        return g
+    rest = tuple(c for c in g.coordinates if c not in at)
+    evaluate = lambda *values: g.values({**dict(zip(rest, values, strict=True)), **at})
+    return (
+        Expression((Term(1.0, (Function(rest, evaluate, str(g)),)),))
+        if rest
+        else Expression((Term(float(g.values(at))),))
+    )
+
+
+def _with_values(start: np.ndarray, lift: np.ndarray, part: Space) -> np.ndarray:
+    """A start whose outermost coefficients are those of the values on the faces."""
+    found = start.copy()
+    for d, c in enumerate(part.bases):
+        for side in part.dirichlet.get(c, {}):
+            face = [slice(None)] * found.ndim
+            face[d] = slice(0, 1) if side == "left" else slice(-1, None)
+            found[tuple(face)] = lift[tuple(face)]
+    return found
+
+
+def _prolonged(space: Space, tensor: np.ndarray, finer: Space) -> np.ndarray:
+    """The best approximation of a function on finer cells."""
+    for d, (c, b) in enumerate(finer.bases.items()):
+        axis = Axis(c, b)
+        tensor = along(axis.project(tabulate(space.bases[c], axis.points, 0)), tensor, d)
+    return tensor
+
+
+def _at_parameters(
+    tensor: np.ndarray, space: Space, parameters: tuple[Coordinate, ...], at: dict[Coordinate, float]
+) -> np.ndarray:
+    names = list(space.bases)
+    for c in parameters:
+        tensor = along(tabulate(space.bases[c], np.array([at[c]]), 0), tensor, names.index(c))
+    return tensor.reshape([b.size for c, b in space.bases.items() if c not in parameters])
+
+
+def _distance(space: Space, tensor: np.ndarray, finer: Space, reference: np.ndarray) -> float:
+    """The relative L2 distance of two functions given by full tensors."""
+    on = Difference(finer, within=(finer, space))
+    one, other = tensor, reference
+    for d, c in enumerate(finer.bases):
+        one, other = along(on.table(c, space.bases[c]), one, d), along(on.table(c, finer.bases[c]), other, d)
+    return float(np.linalg.norm(one - other) / (np.linalg.norm(other) or 1.0))
+
+
+def _truncation(space: Space, tensor: np.ndarray, factors: list[np.ndarray]) -> float:
+    on = Difference(space)
+    whole = on.of(space, from_tensor(space, tensor, _FLOOR, None))
+    return distance(on.of(space, factors), whole) / (norm(whole) or 1.0)
+
+
+def _words(form: Energy | Weak, linear: bool, found: Stationary, parameters: tuple[Coordinate, ...]) -> str:
+    kind = "the energy is quadratic" if isinstance(form, Energy) else "the form is linear"
+    words = (
+        f"one linear solve, as {kind} (closure check)"
+        if linear
+        else f"Newton's method, {len(found.history)} iterations"
+    )
+    return words + (f" at each Gauss point of {', '.join(c.name for c in parameters)}" if parameters else "")
+
+
+def _line(space: Space, error: float, found: Stationary) -> dict[str, Any]:
+    bases = space.bases.values()
+    return {
+        "cells": [b.elements for b in bases],
+        "degrees": [b.degree for b in bases],
+        "error": error,
+        "residuals": found.history,
+    }
+
+
+def _judged(
+    form: Any, found: Stationary, error: float | None, tolerance: float | int | None, words: str, history: list
+) -> tuple[bool, str, str]:
+    if not found.converged:
+        return (
+            False,
+            "not converged",
+            f"{words}: the residual stopped at {found.history[-1]:.1e}; use more cells, or begin nearer by a parameter",
+        )
+    if isinstance(form, Energy) and found.negative:
+        return (
+            False,
+            "saddle",
+            f"{words}: a stationary point with {found.negative} negative directions was found, which is no minimum",
+        )
+    if error is None:
+        return True, "solved", f"solved by {words}; no error was estimated"
+    if tolerance is None or error <= tolerance:
+        return True, "solved", f"solved by {words}; the relative error is about {error:.1e}"
+    return (
+        False,
+        "tolerance not reached",
+        f"reached a relative error of about {error:.1e} after {len(history)} spaces, not the {tolerance:.1e} asked for",
+    )

@@ -1,0 +1,188 @@
+r"""The space in which a solution is sought: splines in each coordinate, and conditions at the ends.
+
+V = span{ B_i1(x_1) .. B_iD(x_D) },   u = g on the faces that are named
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..basis import AbstractBasis, BSpline
+from .expressions import Coordinate, Expression, as_expression
+
+_SIDES = ("left", "right")
+
+
+class Space:
+    r"""A tensor product of one-dimensional families, with the conditions that the solution meets exactly.
+
+    **Arguments:**
+
+    - `bases`: `{coordinate: basis}`; the order is that of the numbers of a point.
+    - `modes`: the most products that the solution may have; by default as many as its accuracy takes.
+    - `dirichlet`: `{coordinate: "left" | "right" | "both"}` for zero at these ends, or `{coordinate: {"left": g, "right": h}}` with numbers or
+      expressions of the coordinates, of which the values on the face count, a tuple of them for a solution with components. An initial value is one
+      at the left end of the time. What is not
+      named is left to the form (natural conditions).
+    - `periodic`: coordinates whose ends are joined, with all derivatives below the degree.
+    - `mean`: the mean value of the solution, for problems that determine it up to a constant.
+
+    **Raises:** `ValueError` for anything that is not a coordinate of the space, an end held twice, values that do not agree where two faces meet, or
+    a mean beside
+    Dirichlet conditions.
+
+    >>> from infinity.basis import BSpline
+    >>> from infinity.pde import Space, coordinates
+    >>> x, t = coordinates("x t")
+    >>> space = Space({x: BSpline((0.0, 1.0), 8, 3), t: BSpline((0.0, 2.0), 4, 3)}, dirichlet={x: "both", t: {"left": x * (1 - x)}})
+    >>> print(space)
+    x: 8 cells of degree 3 on [0, 1], u = 0 at the left, u = 0 at the right; t: 4 cells of degree 3 on [0, 2], u = -x x + x at the left
+    """
+
+    def __init__(
+        self,
+        bases: Mapping[Coordinate, AbstractBasis],
+        modes: int | None = None,
+        dirichlet: Mapping[Coordinate, Any] | None = None,
+        periodic: Sequence[Coordinate] = (),
+        mean: float | int | None = None,
+    ):
+        self.bases = dict(bases)
+        if not self.bases:
+            raise ValueError("a space got no coordinates; expected {coordinate: basis}")
+        for coordinate, basis in self.bases.items():
+            if not isinstance(coordinate, Coordinate):
+                raise ValueError(f"a space got the key {coordinate!r}; expected coordinates of inf.pde.coordinates")
+            if not isinstance(basis, BSpline):
+                raise ValueError(f"{coordinate} got a {type(basis).__name__}; expected an inf.basis.BSpline")
+        if modes is not None and modes < 1:
+            raise ValueError(f"a space got modes={modes}; expected at least one, or none for as many as it takes")
+        self.modes, self.mean = modes, None if mean is None else float(mean)
+        self.periodic = tuple(periodic)
+        self.dirichlet: dict[Coordinate, dict[str, tuple[Expression, ...]]] = {}
+        for coordinate in (*self.periodic, *(dirichlet or {})):
+            if coordinate not in self.bases:
+                raise ValueError(f"conditions are given for {coordinate}, which is not in the space of {self._names()}")
+        for coordinate, given in (dirichlet or {}).items():
+            if coordinate in self.periodic:
+                raise ValueError(f"{coordinate} is periodic and has Dirichlet values; expected one of the two")
+            self.dirichlet[coordinate] = {
+                side: self._value(coordinate, side, g) for side, g in _by_side(coordinate, given).items()
+            }
+        if self.mean is not None and self.dirichlet:
+            raise ValueError(
+                f"a space got mean={mean:g} and Dirichlet values, which determine the constant; leave one of them out"
+            )
+        self._check_corners()
+
+    @property
+    def coordinates(self) -> tuple[Coordinate, ...]:
+        """The coordinates, in the order of the numbers of a point."""
+        return tuple(self.bases)
+
+    def ends(self, coordinate: Coordinate) -> Any:
+        """Which ends the functions of a coordinate vanish at."""
+        if coordinate in self.periodic:
+            return "periodic"
+        sides = self.dirichlet.get(coordinate, {})
+        return "both" if len(sides) == 2 else next(iter(sides), "free")
+
+    def place(self, coordinate: Coordinate, side: str) -> float:
+        """Where an end lies."""
+        return float(np.asarray(self.bases[coordinate].breakpoints)[0 if side == "left" else -1])
+
+    def values(self, component: int = 0) -> list[tuple[Coordinate, str, Expression]]:
+        """The faces on which a component is not held at zero, and its values there."""
+        found = [(c, side, _of(g, component)) for c, sides in self.dirichlet.items() for side, g in sides.items()]
+        return [face for face in found if face[2].number() != 0.0]
+
+    @property
+    def faces(self) -> list[tuple[Coordinate, str]]:
+        """All faces with Dirichlet values."""
+        return [(c, side) for c, sides in self.dirichlet.items() for side in sides]
+
+    @property
+    def components(self) -> int:
+        """The number of components that the values speak of, 1 where they are for all alike."""
+        return max((len(g) for sides in self.dirichlet.values() for g in sides.values()), default=1)
+
+    def with_bases(self, bases: Mapping[Coordinate, AbstractBasis], modes: int | None = None) -> "Space":
+        """The same conditions on other bases."""
+        return Space(bases, self.modes if modes is None else modes, self.dirichlet, self.periodic, self.mean)
+
+    def refined(self) -> "Space":
+        """Each cell in halves and one degree more: on few cells, halves alone can change nothing."""
+        return self.with_bases({c: divided(b, 1) for c, b in self.bases.items()})
+
+    def _names(self) -> str:
+        return ", ".join(c.name for c in self.bases)
+
+    def _value(self, coordinate: Coordinate, side: str, given: Any) -> tuple[Expression, ...]:
+        values = tuple(as_expression(part) for part in (given if isinstance(given, tuple | list) else (given,)))
+        for value in values:
+            if value is None or any(term.factors or term.faces for term in value.terms):
+                raise ValueError(
+                    f"the value at the {side} end of {coordinate} is {given!r}; expected a number or an expression of the coordinates"
+                )
+            for other in value.coordinates:
+                if other not in self.bases:
+                    raise ValueError(
+                        f"the value at the {side} end of {coordinate} depends on {other}; expected coordinates of the space: {self._names()}"
+                    )
+        return values  # pyright: ignore[reportReturnType]
+
+    def _check_corners(self) -> None:
+        """Where two faces meet their values agree."""
+        faces = [(c, side, g) for c, sides in self.dirichlet.items() for side, g in sides.items()]
+        rest = np.random.default_rng(0)
+        inside = {c: np.asarray(b.breakpoints, float)[[0, -1]] for c, b in self.bases.items()}
+        points = {c: rest.uniform(low, high, 32) for c, (low, high) in inside.items()}
+        pairs = [(*one, *two) for k, one in enumerate(faces) for two in faces[:k] if one[0] != two[0]]
+        for c, side, several, other, other_side, others in pairs:
+            for component in range(self.components):
+                g, h = _of(several, component), _of(others, component)
+                at = {**points, c: np.full(32, self.place(c, side)), other: np.full(32, self.place(other, other_side))}
+                first, second = np.asarray(g.values(at)) + np.zeros(32), np.asarray(h.values(at)) + np.zeros(32)
+                worst = int(np.argmax(np.abs(first - second)))
+                if abs(first[worst] - second[worst]) > 1e-8 * max(1.0, np.max(np.abs(first)), np.max(np.abs(second))):
+                    raise ValueError(
+                        f"at the corner {c}={self.place(c, side):g}, {other}={self.place(other, other_side):g} the conditions ask for {first[worst]:.6g} and "
+                        f"{second[worst]:.6g}; expected one value. Change one of the faces, or leave one to the form"
+                    )
+
+    def __str__(self) -> str:
+        words = []
+        for c, b in self.bases.items():
+            low, high = np.asarray(b.breakpoints, float)[[0, -1]]
+            text = f"{c}: {b.elements} cells of degree {b.degree} on [{low:g}, {high:g}]"
+            text += ", periodic" if c in self.periodic else ""
+            words.append(
+                text
+                + "".join(
+                    f", u = {', '.join(map(str, g))} at the {side}" for side, g in self.dirichlet.get(c, {}).items()
+                )
+            )
+        return "; ".join(words)
+
+
+def divided(basis: AbstractBasis, more: int = 0) -> BSpline:
+    """The splines with each cell in halves, and `more` degrees."""
+    points = np.asarray(basis.breakpoints, float)
+    inside = np.unique(points)
+    inside = inside[:-1] + np.diff(inside) / 2
+    return BSpline(breakpoints=np.sort(np.concatenate([points, inside])), degree=basis.degree + more)
+
+
+def _of(values: tuple[Expression, ...], component: int) -> Expression:
+    return values[min(component, len(values) - 1)]
+
+
+def _by_side(coordinate: Coordinate, given: Any) -> dict[str, Any]:
+    if given in ("left", "right", "both") and isinstance(given, str):
+        return dict.fromkeys(_SIDES if given == "both" else (given,), 0.0)
+    if isinstance(given, Mapping) and given and set(given) <= set(_SIDES):
+        return {side: given[side] for side in _SIDES if side in given}
+    raise ValueError(
+        f'dirichlet of {coordinate} is {given!r}; expected "left", "right" or "both" for zero, or {{"left": value, "right": value}}'
+    )

@@ -1,0 +1,201 @@
+r"""The full tensor of unknowns, solved for without a matrix of its size.
+
+    A = sum_t x_d A_td,   L_d^T A_td R_d = diag(a_td):      U = R [ (L^T F) / sum_t prod_d a_td ]
+
+where all directions but one are diagonal together, a small dense system for each index of the others; where more are not, GMRES with the diagonals as
+preconditioner. What rounding leaves is removed by the same solve of the residual.
+"""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import scipy.sparse.linalg as sparse
+
+from .diagonalisation import Diagonal, diagonal
+from .kronecker import Factors, Kronecker, Tensor, along, full
+
+# Unknowns of a dense matrix, and numbers that a batch of small systems may hold.
+_DENSE, _BATCH = 1500, 20_000_000
+# A system is singular where a number to divide by is smaller than this part of the largest.
+_SINGULAR = 1e-13
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TensorSolution:
+    """The unknowns, the words for how they were found, and the residual relative to the load."""
+
+    unknowns: Tensor
+    solver: str
+    residual: float
+    iterations: int
+
+
+class SingularSystemError(ValueError):
+    """A linear system without a unique solution."""
+
+
+def solve_tensor(operator: Kronecker, load: Factors, names: list[str], tolerance: float = 1e-13) -> TensorSolution:
+    """Solve for the full tensor of unknowns.
+
+    **Raises:** `SingularSystemError` where the form does not determine the solution.
+    """
+    right_side = full(load)
+    solve, words, exact = direct(operator, names)
+    size = float(np.linalg.norm(right_side)) or 1.0
+    unknowns, iterations = solve(right_side), 1
+    residual = right_side - operator.apply(unknowns)
+    error = float(np.linalg.norm(residual)) / size
+    if not exact and error > tolerance:
+        unknowns, count = _gmres(operator, solve, right_side, unknowns, tolerance)
+        iterations += count
+        residual = right_side - operator.apply(unknowns)
+        error = float(np.linalg.norm(residual)) / size
+    change = np.inf
+    for _ in range(3):  # rounding of the transforms is removed by solving for what is left
+        step = solve(residual)
+        length = float(np.linalg.norm(step))
+        if not length < 0.5 * change:
+            break
+        change, unknowns, iterations = length, unknowns + step, iterations + 1
+        residual = right_side - operator.apply(unknowns)
+        if length <= 1e-16 * float(np.linalg.norm(unknowns)):
+            break
+    return TensorSolution(unknowns, words, float(np.linalg.norm(residual)) / size, iterations)
+
+
+def direct(operator: Kronecker, names: list[str]):
+    """A solve from structure: the function, the words for it, and whether it is exact to rounding or a preconditioner."""
+    if operator.size <= _DENSE and len(operator.shape) > 1 and _coupled(operator):
+        matrix = operator.dense()
+        inverse = _factorised(matrix)
+        return (lambda F: inverse(F.ravel()).reshape(F.shape)), f"one dense system of {operator.size} unknowns", True
+    diagonals = [diagonal(bank) for bank in operator.banks]
+    coupled = [d for d, found in enumerate(diagonals) if found is None]
+    if len(coupled) <= 1:
+        if not coupled:
+            return _divided(operator, diagonals), "fast diagonalisation in " + ", ".join(names), True
+        others = ", ".join(name for d, name in enumerate(names) if d not in coupled)
+        one = names[coupled[0]]
+        words = f"fast diagonalisation in {others}, dense systems in {one}" if others else f"one dense system in {one}"
+        return _blocks(operator, diagonals, coupled[0]), words, True
+    kept = max(coupled, key=lambda d: operator.shape[d])
+    near = [found if found is not None or d == kept else _own(operator.banks[d]) for d, found in enumerate(diagonals)]
+    pair = ", ".join(names[d] for d in coupled)
+    return _blocks(operator, near, kept), f"GMRES, {pair} coupled, preconditioned by systems in {names[kept]}", False
+
+
+def _coupled(operator: Kronecker) -> bool:
+    return sum(diagonal(bank) is None for bank in operator.banks) > 1
+
+
+def _own(bank: tuple[np.ndarray, ...]) -> Diagonal:
+    """The diagonals as they are: an approximation."""
+    return Diagonal(None, None, tuple(np.diag(matrix).copy() for matrix in bank))
+
+
+def _factorised(matrix: np.ndarray):
+    import scipy.linalg
+
+    with np.errstate(all="ignore"):
+        lu = scipy.linalg.lu_factor(matrix, check_finite=False)
+    pivots = np.abs(np.diag(lu[0]))
+    if pivots.min() <= _SINGULAR * pivots.max():
+        raise SingularSystemError(_SENTENCE)
+    return lambda F: scipy.linalg.lu_solve(lu, F)
+
+
+_SENTENCE = (
+    "the form does not determine the solution: constants, or other functions, can be added to it. Hold it somewhere with dirichlet=, give its mean=, "
+    "add a term such as u*v, or move a Helmholtz number off an eigenvalue"
+)
+
+
+def _turned(tensor: Tensor, diagonals, which: str) -> Tensor:
+    for d, found in enumerate(diagonals):
+        matrix = None if found is None else getattr(found, which)
+        if matrix is not None:
+            tensor = along(matrix.T if which == "left" else matrix, tensor, d)
+    return tensor
+
+
+def _weights(operator: Kronecker, diagonals, term: int, without: int | None = None) -> np.ndarray:
+    """The product of the diagonals of one term over all directions, or all but one."""
+    number, index = operator.terms[term]
+    total = np.array(number)
+    for d, i in enumerate(index):
+        if d != without:
+            total = total[..., None] * diagonals[d].values[i]
+    return total
+
+
+def _real(tensor: Tensor) -> Tensor:
+    return np.real(tensor)
+
+
+def _divided(operator: Kronecker, diagonals):
+    divisor: np.ndarray = sum(_weights(operator, diagonals, t) for t in range(len(operator.terms)))  # pyright: ignore[reportAssignmentType]
+    if np.min(np.abs(divisor)) <= _SINGULAR * np.max(np.abs(divisor)):
+        raise SingularSystemError(_SENTENCE)
+    return lambda F: _real(_turned(_turned(F, diagonals, "left") / divisor, diagonals, "right"))
+
+
+def _blocks(operator: Kronecker, diagonals, kept: int):
+    """A dense system in one direction for each index of the others."""
+    weights = [_weights(operator, diagonals, t, kept).ravel() for t in range(len(operator.terms))]
+    matrices = [operator.banks[kept][index[kept]] for _, index in operator.terms]
+    n = operator.shape[kept]
+    number = len(weights[0])
+    step = max(1, _BATCH // n**2)
+    kind = np.result_type(*weights, *matrices)
+
+    def systems(part: slice) -> np.ndarray:
+        total = np.zeros((len(weights[0][part]), n, n), kind)
+        for w, matrix in zip(weights, matrices, strict=True):
+            total += w[part, None, None] * matrix
+        return total
+
+    parts = [slice(k, k + step) for k in range(0, number, step)]
+    whole = [np.linalg.inv(systems(part)) for part in parts] if number * n * n <= _BATCH and number > 0 else None
+
+    def solve(F: Tensor) -> Tensor:
+        turned = np.moveaxis(_turned(F, diagonals, "left"), kept, -1)
+        rows = turned.reshape(-1, n)
+        found = np.empty(rows.shape, np.result_type(rows, kind))
+        for k, part in enumerate(parts):
+            try:
+                found[part] = (
+                    np.einsum("kij,kj->ki", whole[k], rows[part])
+                    if whole is not None
+                    else np.linalg.solve(systems(part), rows[part][..., None])[..., 0]
+                )
+            except np.linalg.LinAlgError:
+                raise SingularSystemError(_SENTENCE) from None
+        return _real(_turned(np.moveaxis(found.reshape(turned.shape), -1, kept), diagonals, "right"))
+
+    return solve
+
+
+def _gmres(
+    operator: Kronecker, precondition, right_side: Tensor, start: Tensor, tolerance: float
+) -> tuple[Tensor, int]:
+    """Krylov iteration of the preconditioned system."""
+    shape, count = right_side.shape, [0]
+    act: Any = lambda x: precondition(operator.apply(x.reshape(shape))).ravel()
+    system = sparse.LinearOperator((right_side.size,) * 2, matvec=act, dtype=float)  # pyright: ignore[reportCallIssue]
+
+    def seen(_):
+        count[0] += 1
+
+    target = precondition(right_side).ravel()
+    found, _ = sparse.gmres(
+        system,
+        target,
+        x0=start.ravel(),
+        rtol=tolerance / 10,
+        restart=60,
+        maxiter=20,
+        callback=seen,
+        callback_type="pr_norm",
+    )
+    return found.reshape(shape), count[0]
