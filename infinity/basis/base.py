@@ -166,8 +166,8 @@ class AbstractBasis(eqx.Module):
         **Returns:** shape `(size, size)`.
         """
         chosen = self.degree + (1 if weight is None else 3) if points is None else points
-        rows, left_values, weights = self._sampled(left, chosen)
-        columns, right_values, _ = self._sampled(right, chosen)
+        rows, left_values, weights = self.sampled(left, chosen)
+        columns, right_values, _ = self.sampled(right, chosen)
         if weight is not None:
             weights = weights * jax.vmap(weight)(self.quadrature(chosen)[0])
         # The product first: it commutes, so equal orders give a matrix that is symmetric to the last bit.
@@ -192,7 +192,7 @@ class AbstractBasis(eqx.Module):
         **Returns:** shape `(size, *outputs)`.
         """
         chosen = self.degree + 3 if points is None else points
-        rows, values, weights = self._sampled(0, chosen)
+        rows, values, weights = self.sampled(0, chosen)
         samples = jax.vmap(f)(self.quadrature(chosen)[0])
         parts = jnp.einsum("q,qi,q...->qi...", weights, values, samples)
         return jnp.zeros((self.size, *samples.shape[1:]), parts.dtype).at[rows].add(parts)
@@ -211,7 +211,7 @@ class AbstractBasis(eqx.Module):
         **Returns:** shape `(size, *outputs)`.
         """
         chosen = self.degree + 3 if points is None else points
-        rows, values, weights = self._sampled(0, chosen)
+        rows, values, weights = self.sampled(0, chosen)
         samples = jax.vmap(f)(self.quadrature(chosen)[0])
         root = jnp.where(weights > 0, jnp.sqrt(nonzero(weights)), 0.0)  # differentiable also on a cell of length zero
         design = jnp.zeros((root.shape[0], self.size), values.dtype)
@@ -223,7 +223,7 @@ class AbstractBasis(eqx.Module):
         return solution.reshape(self.size, *samples.shape[1:])
 
     @eqx.filter_jit  # called eagerly, one compilation instead of many
-    def _sampled(
+    def sampled(
         self, order: int, points: int
     ) -> tuple[Int[Array, "n width"], Float[Array, "n width"], Float[Array, " n"]]:
         """Evaluate at all Gauss points: indices and derivatives of the functions there, and the weights."""

@@ -1,6 +1,7 @@
 """Differential equations on separable models: forms as on paper, solved by their structure."""
 
 from .expressions import Coordinate, Expression
+from .moving import Moved, move_nodes
 from .notation import coordinates, function, test, trial
 from .pointwise import Energy, Weak
 from .result import Solution
@@ -11,11 +12,13 @@ __all__ = [
     "Coordinate",
     "Energy",
     "Expression",
+    "Moved",
     "Solution",
     "Space",
     "Weak",
     "coordinates",
     "function",
+    "move_nodes",
     "solve",
     "test",
     "trial",
