@@ -63,7 +63,10 @@ class Calibration:
         """
         if not 0 < level < 1:
             raise ValueError(f"level is {level}; expected a probability above 0 and below 1, such as 0.95")
-        distance = self._distance(self.samples)
+        # Each sample from the mean and the covariance of the others: from its own it would seem too near.
+        own, distance = self.weights, self._distance(self.samples)
+        pull = np.minimum(own / np.maximum(1 - own, 1e-12) * distance, 1 - 1e-6)
+        distance = distance / ((1 - pull) * np.maximum(1 - own, 1e-12))
         order = np.argsort(distance, axis=-1)
         mass = np.cumsum(np.take_along_axis(self.weights, order, -1), axis=-1)
         place = np.sum(mass < level, axis=-1, keepdims=True)
@@ -308,12 +311,10 @@ def _summary(
 def _verdict(weak: Any, converged: Any, names: tuple[str, ...], direction: np.ndarray, bound: Any) -> tuple[str, str]:
     if weak:
         # In units of the box; only what has a part in it.
-        parts = [(v, name) for v, name in zip(direction, names, strict=True) if abs(v) > 0.1]
+        parts = [(v, name) for v, name in zip(direction, names, strict=True) if abs(v) > 0.25]
         if len(parts) == 1:
-            return (
-                "unidentifiable",
-                f"the observations say next to nothing about {parts[0][1]}; fix it, or give a prior",
-            )
+            sentence = f"the observations say little about {parts[0][1]}, no more than its box does"
+            return "unidentifiable", f"{sentence}; fix it, or give a prior"
         sign = 1 if parts[0][0] > 0 else -1
         terms = " ".join(f"{'+' if sign * v > 0 else '-'} {abs(v):.2g} {name}" for v, name in parts).removeprefix("+ ")
         return (

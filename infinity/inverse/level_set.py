@@ -60,7 +60,7 @@ def level_set(
     method: str = "projection",
     coordinate: str | None = None,
     starts: Any = None,
-    tolerance: float | None = None,
+    tolerance: float | int | None = None,
     domain: Any = None,
 ) -> LevelSet:
     r"""Find points at which a model has a given value.
@@ -201,7 +201,7 @@ def _bracketed(
         own, others = np.flatnonzero((u > level) == above), np.flatnonzero((seen < level) if above else (seen > level))
         if not len(others):  # the level is the end of the range
             others = np.array([int(np.argmin(seen) if above else np.argmax(seen))])
-        tried = others[random.integers(0, len(others), (len(own), 8))]
+        tried = others[random.integers(0, len(others), (len(own), 32))]
         distance = np.sum((look[tried] - padded[own][:, None]) ** 2, axis=2)
         partner[own] = look[tried[np.arange(len(own)), np.argmin(distance, axis=1)]]
     found = bracket(

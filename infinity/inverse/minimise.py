@@ -62,7 +62,7 @@ def minimise(
     *,
     known: Mapping[str, Any] | None = None,
     target: str | int | None = None,
-    tolerance: float = 1e-8,
+    tolerance: float | int = 1e-8,
     boxes: int = 50_000,
     domain: Any = None,
 ) -> Extremum:
@@ -98,7 +98,7 @@ def maximise(
     *,
     known: Mapping[str, Any] | None = None,
     target: str | int | None = None,
-    tolerance: float = 1e-8,
+    tolerance: float | int = 1e-8,
     boxes: int = 50_000,
     domain: Any = None,
 ) -> Extremum:
@@ -109,13 +109,15 @@ def maximise(
         >>> import jax, infinity as inf
         >>> model = inf.KHRONOS([(0.0, 1.0)] * 3, modes=2, elements=2, outputs="scalar", key=jax.random.key(0))
         >>> greatest = inf.maximise(model)
-        >>> bool(abs(model(greatest.point) - greatest.value) < 1e-5), greatest.certified
+        >>> abs(float(model(jax.numpy.asarray(greatest.point, "float32"))) - greatest.value) < 1e-5, greatest.certified
         (True, True)
     """
     return _extremum(model, -1.0, known, target, tolerance, boxes, domain)
 
 
-def _extremum(model: Any, sign: float, known: Any, target: Any, tolerance: float, boxes: int, domain: Any) -> Extremum:
+def _extremum(
+    model: Any, sign: float, known: Any, target: Any, tolerance: float | int, boxes: int, domain: Any
+) -> Extremum:
     if not tolerance > 0 or boxes < 1:
         raise ValueError(
             f"got tolerance={tolerance!r} and boxes={boxes!r}; expected a positive number and at least one box"
@@ -125,7 +127,7 @@ def _extremum(model: Any, sign: float, known: Any, target: Any, tolerance: float
     value, limit = (float(v) for v in subject.outer([found.value, found.bound]))
     word = "least" if sign > 0 else "greatest"
     gap = abs(value - limit)
-    certified = bool(sign * (found.value - found.bound) <= found_tolerance(subject, tolerance, found))
+    certified = bool(sign * (found.value - found.bound) <= _closed(subject, tolerance))
     if subject.pieces is None:
         message = (
             f"the {word} value found is {value:.6g}; this model has no bounds, so there may be a better one elsewhere"
@@ -141,7 +143,7 @@ def _extremum(model: Any, sign: float, known: Any, target: Any, tolerance: float
     return Extremum(point, value, limit, gap, certified, found.boxes, subject.inputs.names, subject.target, message)
 
 
-def found_tolerance(subject: Subject, tolerance: float, found: Extreme) -> float:
+def _closed(subject: Subject, tolerance: float) -> float:
     """The gap in units of `u` that counts as closed."""
     return 1.001 * tolerance * _range(subject)
 

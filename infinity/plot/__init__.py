@@ -3,6 +3,7 @@
 from .factors import factors, partial_dependence
 from .figure import new_axes
 from .forecast import forecast, series_axes
+from .level_set import level_set
 from .loss_plane import loss_plane
 from .parity import parity
 from .sobol import sobol
@@ -11,6 +12,7 @@ from .towers import towers
 __all__ = [
     "factors",
     "forecast",
+    "level_set",
     "loss_plane",
     "new_axes",
     "parity",
