@@ -18,9 +18,10 @@ from jaxtyping import Bool, Float, Int, PRNGKeyArray
 
 from ..shapes import rounded_up
 from .coordinate import along_coordinate
+from .inputs import check_name
 from .projection import bracket, project, values
 from .spread import spread
-from .subject import Subject, check_name, subject_of
+from .subject import Subject, subject_of
 
 Method = Literal["projection", "bracketing", "coordinate"]
 
@@ -174,7 +175,7 @@ def _checked_level(
     subject: Subject, value: float, level: float, look: np.ndarray, seen: np.ndarray, tol: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Look for the ends of the range, and refuse a level beyond them."""
-    from .minimise import extreme
+    from .search import extreme
 
     ends = [extreme(subject, sign, target=level) for sign in (1.0, -1.0)]
     look = np.concatenate([look, *(end.z[None] for end in ends)])
