@@ -76,6 +76,14 @@ class Format(enum.StrEnum):
     JSON = "json"
 
 
+class Search(enum.StrEnum):
+    """How points with a value are searched."""
+
+    PROJECTION = "projection"
+    BRACKETING = "bracketing"
+    COORDINATE = "coordinate"
+
+
 class Verdict(enum.StrEnum):
     """What `infinity check` may require."""
 
@@ -314,6 +322,53 @@ def _export(
 
     _prepare_jax(False)
     write_export(run, to.value, out, digits, force)
+
+
+@app.command("invert")
+def _invert(
+    run: Annotated[Path, typer.Argument(help="A run folder or a model file.")],
+    value: Annotated[float | None, typer.Option("--value", help="The value that the target shall have.")] = None,
+    count: Annotated[int, typer.Option("--count", min=1, help="How many points with that value.")] = 1000,
+    fix: Annotated[
+        list[str] | None, typer.Option("--fix", help="Hold an input: name=value. Repeat for several.")
+    ] = None,
+    target: Annotated[str | None, typer.Option("--target", "-t", help="Which target, where there are several.")] = None,
+    method: Annotated[
+        Search, typer.Option("--method", help="Along the gradient, between two points, or along one input.")
+    ] = Search.PROJECTION,
+    coordinate: Annotated[
+        str | None, typer.Option("--coordinate", help="The input that moves, with that method.")
+    ] = None,
+    least: Annotated[bool, typer.Option("--least", help="Find the least value, with a proof.")] = False,
+    greatest: Annotated[bool, typer.Option("--greatest", help="Find the greatest value, with a proof.")] = False,
+    calibrate: Annotated[
+        Path | None, typer.Option("--calibrate", help="A table of observations; infers the inputs it lacks.")
+    ] = None,
+    noise: Annotated[
+        float | None, typer.Option("--noise", min=0.0, help="Deviation of the observations. [default: inferred]")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=_LARGEST_SEED, help="Decides the starts.")] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="The table to write. [default: inverted.csv; none for --calibrate]"),
+    ] = None,
+) -> None:
+    """Find the inputs that give a value, the extremes of a model, or the inputs that explain observations."""
+    _prepare_jax(False)
+    from .inversion import TABLE, InvertOptions, calibrate_table, invert, read_fixed
+    from .predict import fitted_of
+
+    asked = [name for name, on in (("--value", value is not None), ("--least", least), ("--greatest", greatest)) if on]
+    if calibrate is not None and asked:
+        raise ValueError(f"--calibrate and {asked[0]} are two questions; ask them one after the other")
+    if noise is not None and calibrate is None:
+        raise ValueError("--noise belongs to --calibrate; leave it out")
+    fixed, fitted = read_fixed(fix), fitted_of(run)
+    if calibrate is not None:
+        calibrate_table(fitted, calibrate, fixed, noise, out)
+        return
+    options = InvertOptions(value, count, fixed, target, method.value, coordinate, seed, least, greatest)
+    invert(fitted, options, Path(TABLE) if out is None else out)
 
 
 @app.command("run")

@@ -1,4 +1,4 @@
-"""A run as a TOML file: `[data] [model] [fit] [output] [compare] [planes]`, each key known and typed.
+"""A run as a TOML file: `[data] [model] [fit] [output] [compare] [planes] [invert]`, each key known and typed.
 
 Pydantic checks the values; what it says is turned into the file, the line of the key, and the nearest valid key.
 """
@@ -8,7 +8,7 @@ import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -103,6 +103,26 @@ class Planes(_Section):
     start: Annotated[list[float], Field(min_length=4, max_length=4)] | None = None
 
 
+class Invert(_Section):
+    """What is asked of the fitted model: points with a value, the least and the greatest value."""
+
+    value: float | None = None
+    count: Count = 1000
+    fix: dict[str, float | str] = {}
+    target: str | None = None
+    method: Literal["projection", "bracketing", "coordinate"] = "projection"
+    coordinate: str | None = None
+    seed: Seed = 0
+    least: bool = False
+    greatest: bool = False
+
+    @model_validator(mode="after")
+    def _asks(self) -> "Invert":
+        if self.value is None and not self.least and not self.greatest:
+            raise ValueError("nothing is asked; give a value, least = true or greatest = true")
+        return self
+
+
 class Config(_Section):
     """One run."""
 
@@ -112,6 +132,7 @@ class Config(_Section):
     output: Output = Output()
     compare: Compare = Compare()
     planes: Planes = Planes()
+    invert: Invert | None = None
 
     @model_validator(mode="after")
     def _of_one_kind(self) -> "Config":
@@ -187,10 +208,12 @@ def _explain(path: Path, text: str, error: ValidationError) -> str:
 
 
 def _sections() -> dict[str, list[str]]:
+    kinds = {name: (field.annotation, *get_args(field.annotation)) for name, field in Config.model_fields.items()}
     return {
-        name: list(field.annotation.model_fields)
-        for name, field in Config.model_fields.items()
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+        name: list(kind.model_fields)
+        for name, found in kinds.items()
+        for kind in found
+        if isinstance(kind, type) and issubclass(kind, BaseModel)
     }
 
 

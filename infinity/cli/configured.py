@@ -12,6 +12,7 @@ from .columns import choose_categories, choose_columns
 from .config import Config, Data, load_config
 from .console import number, r_squared, show_table
 from .folder import check_replaceable
+from .inversion import InvertOptions
 from .problems import PROBLEMS
 from .task import FitOptions, Source, execute
 
@@ -43,7 +44,8 @@ def run_configs(paths: Sequence[Path], float32: bool, set_precision: Callable[[b
         set_precision(single)
         if records:
             print()
-        records.append(execute(source, _options(config, single), folder, path, config.compare.peers))
+        asked = config.invert and InvertOptions(**config.invert.model_dump())
+        records.append(execute(source, _options(config, single), folder, path, config.compare.peers, asked=asked))
     if len(records) > 1:
         print()
         show_table(("run", "rows", "inputs", "unknowns", "NRMSE held out", "R2", "seconds", "status"), [

@@ -73,6 +73,14 @@ def predict(run: Path, data: Path, out: Path, ignore_extra: bool, level: float |
             _report_error(name, table.columns[name], prediction[:, o])
 
 
+def fitted_of(run: Path) -> Fitted:
+    """The model of a run folder or a model file, without what stands beside it.
+
+    **Raises:** `ValueError` or `OSError` where there is none that was fitted to a table.
+    """
+    return _predictor(run).model
+
+
 def _predictor(run: Path) -> Predictor:
     """The predictor of a run folder, or one that has a model file's model alone."""
     whole = run / PREDICTOR

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from . import inversion
 from .certificate import summarise
 from .console import progress_line
 from .folder import FORMAT, FORMAT_VERSION, PREDICTOR, plain
@@ -62,6 +63,7 @@ def execute(
     config: Path | None = None,
     peers: Sequence[str] = (),
     journal: Path | None = None,
+    asked: Any = None,
 ) -> dict[str, Any]:
     """Fit a table, write the run folder and print the summary.
 
@@ -73,6 +75,7 @@ def execute(
     - `config`: the configuration file to copy into the folder.
     - `peers`: other regressors to fit to the same rows and compare.
     - `journal`: where finished fits are kept until the run is, or nothing.
+    - `asked`: the `InvertOptions` of what to ask the fitted model, or nothing.
 
     **Returns:** what is in `result.json`.
 
@@ -107,6 +110,10 @@ def execute(
     compared = compare_paths(x[kept], y[kept], result, options.start) if options.start else None
     if compared is not None:
         record["planes"] = describe_paths(compared)
+    found = None
+    if asked is not None:
+        found = inversion.find(result.model, asked)
+        record["inversion"] = inversion.describe(found)
     record = plain(record)
     notes = []
     with atomic_folder(folder) as partial:
@@ -117,11 +124,16 @@ def execute(
             notes = _draw(partial, source, x, y, result, kept)
         if compared is not None and options.plots and not notes:
             draw_planes(compared, partial / "planes.png")
+        if asked is not None and found is not None:
+            inversion.write(partial, result.model, found, asked, options.plots and not notes)
         if config is not None:
             shutil.copyfile(config, partial / "config.toml")
         (partial / "result.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         written = sorted(entry.name for entry in partial.iterdir())
     summarise_run(record, folder, written, notes)
+    if found is not None:
+        print()
+        inversion.show(found)
     return record
 
 

@@ -78,18 +78,21 @@ def roots_of(b: Float[np.ndarray, "K n"], zero: Float[np.ndarray, " K"]) -> Line
     """
     whole, which, low, width = b, np.arange(len(b)), np.zeros(len(b)), np.ones(len(b))
     b = b.copy()
-    found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    found = [(np.zeros(0, int), np.zeros(0), np.zeros(0, bool))]
     flat = np.all(np.abs(b) <= zero[:, None], axis=1)
     vanishing = np.flatnonzero(flat)
     b, which, low, width = b[~flat], which[~flat], low[~flat], width[~flat]
     left, right = halves(b.shape[1] - 1)
+    size = np.abs(whole).max(axis=1)
     for depth in range(_DEEPEST):
         if not len(b):
             break
         small = zero[which]
-        for end, at in ((0, low), (-1, low + width)):
+        for end, beside, at in ((0, 1, low), (-1, -2, low + width)):
             hit = np.abs(b[:, end]) <= small
-            found.append((which[hit], at[hit], np.zeros(hit.sum(), bool)))
+            # Near a double root the values are rounding, and so is the slope compared with the root of it.
+            slope = np.abs(b[:, beside] - b[:, end]) / width if b.shape[1] > 1 else np.ones(len(b))
+            found.append((which[hit], at[hit], (slope <= 4 * np.sqrt(small * size[which]))[hit]))
         flat = np.all(np.abs(b) <= small[:, None], axis=1) | (depth == _DEEPEST - 1)
         found.append((which[flat], (low + width / 2)[flat], np.ones(flat.sum(), bool)))
         changes = sign_changes(b, small)

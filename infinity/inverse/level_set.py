@@ -18,9 +18,10 @@ from jaxtyping import Bool, Float, Int, PRNGKeyArray
 
 from ..shapes import rounded_up
 from .coordinate import along_coordinate
+from .inputs import check_name
 from .projection import bracket, project, values
 from .spread import spread
-from .subject import Subject, check_name, subject_of
+from .subject import Subject, subject_of
 
 Method = Literal["projection", "bracketing", "coordinate"]
 
@@ -60,7 +61,7 @@ def level_set(
     method: str = "projection",
     coordinate: str | None = None,
     starts: Any = None,
-    tolerance: float | None = None,
+    tolerance: float | int | None = None,
     domain: Any = None,
 ) -> LevelSet:
     r"""Find points at which a model has a given value.
@@ -174,7 +175,7 @@ def _checked_level(
     subject: Subject, value: float, level: float, look: np.ndarray, seen: np.ndarray, tol: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Look for the ends of the range, and refuse a level beyond them."""
-    from .minimise import extreme
+    from .search import extreme
 
     ends = [extreme(subject, sign, target=level) for sign in (1.0, -1.0)]
     look = np.concatenate([look, *(end.z[None] for end in ends)])
@@ -201,7 +202,7 @@ def _bracketed(
         own, others = np.flatnonzero((u > level) == above), np.flatnonzero((seen < level) if above else (seen > level))
         if not len(others):  # the level is the end of the range
             others = np.array([int(np.argmin(seen) if above else np.argmax(seen))])
-        tried = others[random.integers(0, len(others), (len(own), 8))]
+        tried = others[random.integers(0, len(others), (len(own), 32))]
         distance = np.sum((look[tried] - padded[own][:, None]) ** 2, axis=2)
         partner[own] = look[tried[np.arange(len(own)), np.argmin(distance, axis=1)]]
     found = bracket(

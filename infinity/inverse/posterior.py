@@ -7,6 +7,7 @@ Starts are the best of points spread over the box, apart from each other; the mo
 distributions around the modes, so that their weights are bounded where the posterior is bent or cut off by the box.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -19,12 +20,13 @@ from scipy.stats import chi2, norm
 from .spread import spread
 
 STARTS = 4
-SAMPLES = 128  # a start
+SAMPLES = 128  # for each free input, at least two
 _TRIED = 256
 _APART = 0.15
+_OVER_BOX = 8
 _STEPS = 30
 _FREEDOM = 5.0
-_BLOCK = 16
+_BLOCK = 4
 _TINY = 1e-37  # also a normal number in single precision
 _FLAT = 12.0  # one over the variance of a number that is uniform on the unit interval
 
@@ -70,13 +72,12 @@ def posteriors(
     return jax.tree.map(lambda a: a.reshape(count * _BLOCK, *a.shape[2:])[:number], found)
 
 
-def _draws(k: int) -> Float[np.ndarray, "S draws k"]:
-    """Draws of a Student distribution of unit scale, for each start."""
-    uniform = spread(STARTS * SAMPLES, k + 1)
+def _draws(k: int) -> Float[np.ndarray, "S k"]:
+    """Draws of a Student distribution of unit scale."""
+    uniform = spread(SAMPLES * max(k, 2), k + 1)
     z = norm.ppf(np.clip(uniform[:, :k], 1e-9, 1 - 1e-9))
     stretch = np.sqrt(_FREEDOM / chi2.ppf(np.clip(uniform[:, k], 1e-9, 1 - 1e-9), _FREEDOM))
-    z = z * stretch[:, None]
-    return z.reshape(STARTS, SAMPLES, k)
+    return z * stretch[:, None]
 
 
 def _one(
@@ -98,10 +99,19 @@ def _one(
     gram = jnp.einsum("snk,snl->skl", J[:, :n], J[:, :n]) / variance
     precision = gram + jnp.diag(precise**2) + _FLAT * jnp.eye(k)
     root = jax.vmap(jnp.linalg.cholesky)(precision)
-    samples = modes[:, None] + jax.vmap(
-        lambda L, z: jax.scipy.linalg.solve_triangular(L, z.T, lower=True, trans="T").T
-    )(root, draws)
-    samples = samples.reshape(-1, k)
+    log_det = jnp.sum(jnp.log(jax.vmap(jnp.diag)(root)), axis=1)
+    # Each mode gets samples by Laplace's estimate of its part, and none is forgotten.
+    height = -0.5 * squares / variance - log_det
+    share = 0.95 * jax.nn.softmax(height) + 0.05 / STARTS
+    # Which draw goes to which mode must not depend on the order of the draws.
+    number = draws.shape[0]
+    shuffled = np.random.default_rng(0).permutation(number)
+    owner = jnp.minimum(jnp.searchsorted(jnp.cumsum(share), (shuffled + 0.5) / number), STARTS - 1)
+    inverse = jax.vmap(lambda L: jax.scipy.linalg.solve_triangular(L, jnp.eye(k, dtype=L.dtype), lower=True))(root)
+    samples = modes[owner] + jnp.sum(draws[:, :, None] * inverse[owner], axis=1)
+    # A part of them over the whole box, for posteriors that fill it.
+    over = spread(number, k)[::_OVER_BOX]
+    samples = samples.at[::_OVER_BOX].set(jnp.asarray(over, samples.dtype))
     inside = jnp.all((samples >= 0) & (samples <= 1), axis=1)
     r = jax.vmap(residual)(jnp.clip(samples, 0, 1))
     chi2_there = jnp.sum(r[:, :n] ** 2, axis=1)
@@ -112,9 +122,11 @@ def _one(
     log_posterior = likelihood - 0.5 * jnp.sum(r[:, n:] ** 2, axis=1)
     # The density of the mixture.
     away = jnp.einsum("skl,snk->snl", root, samples[None] - modes[:, None])
-    log_det = jnp.sum(jnp.log(jax.vmap(jnp.diag)(root)), axis=1)
-    log_q = log_det[:, None] - 0.5 * (_FREEDOM + k) * jnp.log1p(jnp.sum(away**2, axis=2) / _FREEDOM)
-    log_w = jnp.where(inside, log_posterior - jax.nn.logsumexp(log_q, axis=0), -jnp.inf)
+    scale = jnp.log(share) + log_det
+    log_q = scale[:, None] - 0.5 * (_FREEDOM + k) * jnp.log1p(jnp.sum(away**2, axis=2) / _FREEDOM)
+    student = math.lgamma((_FREEDOM + k) / 2) - math.lgamma(_FREEDOM / 2) - 0.5 * k * math.log(_FREEDOM * math.pi)
+    log_q = jnp.logaddexp(jax.nn.logsumexp(log_q, axis=0) + student + math.log1p(-1 / _OVER_BOX), -math.log(_OVER_BOX))
+    log_w = jnp.where(inside, log_posterior - log_q, -jnp.inf)
     weights = jax.nn.softmax(log_w)
     return Posterior(modes[best], observed[best], gram[best], converged[best], jnp.sum(steps), samples, weights)
 

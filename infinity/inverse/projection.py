@@ -2,11 +2,11 @@ r"""Points of a level set, a batch at once: projection along the gradient, and a
 
     z <- clip(z - t (u(z) - c) g / |g|^2),    g the gradient without the parts that push outward at an active bound, |step| <= 0.3
 
-A step that does not make the residual smaller is taken back and `t` quartered; otherwise `t` doubles up to one. Where this has not arrived, a segment to a
-point of the opposite sign holds a solution: Newton's method along it, kept inside the bracket by bisection, always arrives.
+A step that does not make the residual smaller is taken back and `t` chosen by a parabola. Where this gets stuck, a segment to a point of the opposite sign
+holds a solution: it is found by inverse cubic interpolation of values and slopes at both ends of a bracket, and by halving where that cannot be trusted.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -14,7 +14,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 _LONGEST = 0.3  # of the box, in each coordinate
-_TRIALS = 8
+_SHORTEST = 0.1  # of Newton's step: below, a start is stuck
+_TRIALS = 7
 _HALVINGS = 80
 # Numbers in a block of points: a block's rows stay in the cache, and the slowest point of few others is waited for.
 _BLOCK = 1024
@@ -53,30 +54,34 @@ def project(
     """
 
     def work(z: Array) -> tuple:
-        def step(state):
+        def step(state: tuple) -> tuple:
             z, r, g, t, count, trial = state
             outward = ((z <= 0) & (r[:, None] * g > 0)) | ((z >= 1) & (r[:, None] * g < 0))
             g = jnp.where(outward, 0.0, g)
             square = jnp.sum(g * g, axis=1)
-            move = -(t * r / jnp.where(square > 0, square, 1.0))[:, None] * g
-            longest = jnp.max(jnp.abs(move), axis=1)
-            move = move * jnp.minimum(1.0, _LONGEST / jnp.maximum(longest, 1e-30))[:, None]
-            moved = jnp.clip(z + move, 0.0, 1.0)
+            newton = (-r / jnp.where(square > 0, square, 1.0))[:, None] * g
+            longest = jnp.max(jnp.abs(newton), axis=1)
+            t = jnp.minimum(t, _LONGEST / jnp.maximum(longest, 1e-30))
+            moved = jnp.clip(z + t[:, None] * newton, 0.0, 1.0)
             value, gradient = function.value_and_gradient(moved)
-            rest, waiting = value - level, jnp.abs(r) > tolerance
+            rest, waiting = value - level, (jnp.abs(r) > tolerance) & (t > _SHORTEST)
             better = (jnp.abs(rest) < jnp.abs(r)) & waiting
+            # Taken back: where the parabola through both ends, with the slope at the first, meets the level.
+            curvature = (rest / r - 1 + t) / (t * t)
+            root = 2 / (1 + jnp.sqrt(jnp.maximum(1 - 4 * curvature, 0.0)))
+            back = jnp.where(rest * r < 0, jnp.clip(root, 0.1 * t, 0.9 * t), t / 4)
             return (
                 jnp.where(better[:, None], moved, z),
                 jnp.where(better, rest, r),
                 jnp.where(better[:, None], gradient, g),
-                jnp.where(better, jnp.minimum(2 * t, 1.0), t / 4),
+                jnp.where(better, 1.0, back),
                 count + waiting,
                 trial + 1,
             )
 
         value, gradient = function.value_and_gradient(z)
         start = (z, value - level, gradient, jnp.ones_like(value), jnp.zeros(value.shape, jnp.int32), 0)
-        goes_on = lambda state: (state[5] < _TRIALS) & jnp.any(jnp.abs(state[1]) > tolerance)
+        goes_on = lambda state: (state[5] < _TRIALS) & jnp.any((jnp.abs(state[1]) > tolerance) & (state[3] > _SHORTEST))
         z, r, _, _, count, _ = jax.lax.while_loop(goes_on, step, start)
         return z, jnp.abs(r) <= tolerance, count
 
@@ -103,32 +108,52 @@ def bracket(
             value, gradient = function.value_and_gradient(z + s[:, None] * along)
             return value - level, jnp.sum(gradient * along, axis=1)
 
-        def step(state):
-            low, high, s, r, slope, slow, count, trial = state
-            waiting = (jnp.abs(r) > tolerance) & (high - low > eps)
-            same = jnp.sign(r) == first
-            low, high = jnp.where(waiting & same, s, low), jnp.where(waiting & ~same, s, high)
-            newton = s - r / jnp.where(slope == 0, 1.0, slope)
-            # Newton's step where it stays inside and the last one helped; else the middle.
-            new = jnp.where((newton > low) & (newton < high) & ~slow, newton, 0.5 * (low + high))
-            new = jnp.where(waiting, new, s)
+        def step(state: tuple) -> tuple:
+            low, high, s, r, slope, count, trial = state
+            waiting = (jnp.abs(r) > tolerance) & (high.s - low.s > eps)
+            same, here = jnp.sign(r) == first, End(s, r, slope)
+            low = jax.tree.map(lambda new, old: jnp.where(waiting & same, new, old), here, low)
+            high = jax.tree.map(lambda new, old: jnp.where(waiting & ~same, new, old), here, high)
+            new = jnp.where(waiting, _guess(low, high, trial), s)
             rest, slope = at(new)
-            return low, high, new, rest, slope, jnp.abs(rest) > 0.5 * jnp.abs(r), count + waiting, trial + 1
+            return low, high, new, rest, slope, count + waiting, trial + 1
 
-        start = function.value_and_gradient(z)[0] - level
+        (start, rise), (end, fall) = at(jnp.zeros(z.shape[0], z.dtype)), at(jnp.ones(z.shape[0], z.dtype))
         first, zero = jnp.sign(start), jnp.zeros_like(start)
-        # The first guess is where the straight line between both ends meets the level.
-        end = function.values(partner) - level
-        s = jnp.clip(start / jnp.where(start == end, 1.0, start - end), 0.05, 0.95)
+        low, high = End(zero, start, rise), End(zero + 1, end, fall)
+        s = _guess(low, high, 1)
         r, slope = at(s)
-        state = (zero, zero + 1, s, r, slope, zero > 0, jnp.ones(start.shape, jnp.int32), 1)
+        state = (low, high, s, r, slope, jnp.ones(start.shape, jnp.int32), 2)
         goes_on = lambda state: (
-            (state[7] < _HALVINGS) & jnp.any((jnp.abs(state[3]) > tolerance) & (state[1] - state[0] > eps))
+            (state[6] < _HALVINGS) & jnp.any((jnp.abs(state[3]) > tolerance) & (state[1].s - state[0].s > eps))
         )
-        _, _, s, r, _, _, count, _ = jax.lax.while_loop(goes_on, step, state)
+        _, _, s, r, _, count, _ = jax.lax.while_loop(goes_on, step, state)
         return z + s[:, None] * along, jnp.abs(r) <= tolerance, count
 
     return blocked(work, z.shape[1], z, partner)
+
+
+class End(NamedTuple):
+    """One end of a bracket: the place `s`, the residual `r` and its derivative `slope`."""
+
+    s: Float[Array, " B"]
+    r: Float[Array, " B"]
+    slope: Float[Array, " B"]
+
+
+def _guess(low: End, high: End, trial: Any) -> Float[Array, " B"]:
+    """Where the residual vanishes: by the cubic of `s` in `r` through both ends with both slopes, where it rises or falls throughout; else by halving."""
+    width, rise = high.s - low.s, high.r - low.r
+    rise = jnp.where(rise == 0, 1.0, rise)
+    share = -low.r / rise
+    inverse = lambda end: rise / (jnp.where(end.slope == 0, 1.0, end.slope) * width)  # in units of the mean slope
+    one, other = inverse(low), inverse(high)
+    rest = 1 - share
+    cubic = share * share * (3 - 2 * share) + share * rest * (rest * one - share * other)
+    good = (one > 0) & (one <= 3) & (other > 0) & (other <= 3) & (low.slope != 0) & (high.slope != 0)
+    straight = jnp.clip(share, 0.1, 0.9)
+    halved = jnp.where(trial % 3 == 0, 0.5, straight)
+    return low.s + width * jnp.clip(jnp.where(good, cubic, halved), 1e-12, 1 - 1e-12)
 
 
 @eqx.filter_jit

@@ -147,4 +147,6 @@ def _one(pieces: Pieces, level: float) -> tuple[np.ndarray, np.ndarray, int]:
     z = np.sort(place(line.which[~line.multiple], line.t[~line.multiple]))
     z = z[np.append(True, np.diff(z) > 1e-11)] if len(z) else z
     touching = np.concatenate([place(line.which[line.multiple], line.t[line.multiple]), place(line.vanishing, 0.5)])
+    touching = np.sort(touching)
+    touching = touching[np.append(True, np.diff(touching) > 1e-6)] if len(touching) else touching
     return z[:, None], touching[:, None], len(powers)

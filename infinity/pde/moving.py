@@ -107,11 +107,12 @@ def _faces(model: HiDeNN, dirichlet: Mapping[int, Any]) -> _Faces:
         for side, value in sides.items():
             if side not in ("left", "right"):
                 raise ValueError(f"dirichlet names the side {side!r} of dimension {d}; expected left, right or both.")
-            faces.append((d, 0 if side == "left" else -1, value if callable(value) else _constant(value)))
+            g: Any = value if callable(value) else _constant(value)
+            faces.append((d, 0 if side == "left" else -1, g))
     return faces
 
 
-def _constant(value: float | int) -> Callable[[Array], Array]:
+def _constant(value: Any) -> Callable[[Array], Array]:
     return lambda x: jnp.full((), value, x.dtype)
 
 

@@ -5,6 +5,7 @@ from .factors import factors, partial_dependence
 from .figure import new_axes
 from .forecast import forecast, series_axes
 from .functions import functions
+from .level_set import level_set
 from .loss_plane import loss_plane
 from .parity import parity
 from .sobol import sobol
@@ -15,6 +16,7 @@ __all__ = [
     "factors",
     "forecast",
     "functions",
+    "level_set",
     "loss_plane",
     "new_axes",
     "parity",
