@@ -24,7 +24,7 @@ from ..models.separable import rebuilt
 from .pointwise import Energy
 
 _TURNS = 5
-_POINTS = 4  # Gauss points a cell beyond the degree
+_POINTS = 10  # Gauss points a cell beyond the degree
 _FLOOR = 0.02
 # The joint Hessian is dense.
 _MOST_UNKNOWNS = 1200

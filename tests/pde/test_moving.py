@@ -22,7 +22,7 @@ def test_nodes_move_to_a_layer_and_the_energy_never_rises():
     assert not moved.model.trainable_axes
     # In one dimension the minimum of the energy meets the solution at the nodes, wherever they are.
     nodes = np.asarray(moved.model.axes[0].breakpoints)
-    np.testing.assert_allclose(jax.vmap(moved.model)(nodes[:, None]), u(nodes), atol=1e-4)
+    np.testing.assert_allclose(jax.vmap(moved.model)(nodes[:, None]), u(nodes), atol=1e-3)
 
 
 @pytest.mark.parametrize(
