@@ -1,5 +1,6 @@
 """Differential equations on separable models: forms as on paper, solved by their structure."""
 
+from .eigen import Modes, eigenvalues
 from .expressions import Coordinate, Expression
 from .notation import coordinates, function, test, trial
 from .pointwise import Energy, Weak
@@ -11,10 +12,12 @@ __all__ = [
     "Coordinate",
     "Energy",
     "Expression",
+    "Modes",
     "Solution",
     "Space",
     "Weak",
     "coordinates",
+    "eigenvalues",
     "function",
     "solve",
     "test",
