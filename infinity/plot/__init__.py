@@ -1,6 +1,8 @@
 """One function a picture; each takes `ax=` and returns it. Matplotlib is imported when the first picture is drawn."""
 
+from .convergence import convergence
 from .factors import factors, partial_dependence
+from .field import field
 from .figure import new_axes
 from .forecast import forecast, series_axes
 from .loss_plane import loss_plane
@@ -9,7 +11,9 @@ from .sobol import sobol
 from .towers import towers
 
 __all__ = [
+    "convergence",
     "factors",
+    "field",
     "forecast",
     "loss_plane",
     "new_axes",
