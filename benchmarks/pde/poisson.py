@@ -81,8 +81,9 @@ def main() -> None:
     options = parser.parse_args()
     lines = ["# Poisson on a square, rank one: squared L2 error", "", header(packages=("scikit-fem",)), ""]
     lines += [
-        "Each cell: squared L2 error, and milliseconds of the fastest of three solves (assembly included). Unknowns: coefficients that the conditions leave free, in both",
-        "coordinates together. Published for KHRONOS: 5e-4 at 16 to 6e-11 at 512; for Kolmogorov-Arnold networks 1e-7.", "",
+        "Each cell: squared L2 error, and milliseconds of the fastest of three solves (assembly included). Unknowns: coefficients that the",
+        "conditions leave free, in both coordinates together. Published for KHRONOS: 5e-4 at 16 to 6e-11 at 512; for Kolmogorov-Arnold networks 1e-7.",
+        "",
     ]  # fmt: skip
     pictures = {}
     for uneven, title in (

@@ -2,6 +2,7 @@
 
 from .eigen import Modes, eigenvalues
 from .expressions import Coordinate, Expression
+from .geometry import Mapping
 from .notation import coordinates, function, test, trial
 from .pointwise import Energy, Weak
 from .result import Solution
@@ -12,6 +13,7 @@ __all__ = [
     "Coordinate",
     "Energy",
     "Expression",
+    "Mapping",
     "Modes",
     "Solution",
     "Space",
