@@ -1,4 +1,4 @@
-"""A run as a TOML file: `[data] [model] [fit] [output] [compare] [planes] [invert]`, each key known and typed.
+"""A run as a TOML file: `[data] [model] [fit] [output] [compare] [planes] [invert]`, or `[equation] [output]`, each key known and typed.
 
 Pydantic checks the values; what it says is turned into the file, the line of the key, and the nearest valid key.
 """
@@ -123,6 +123,23 @@ class Invert(_Section):
         return self
 
 
+class Equation(_Section):
+    """A differential equation with a known answer, and the sizes it is solved on."""
+
+    problem: Literal["poisson", "poisson sines", "heat", "advection-diffusion", "burgers", "elasticity"]
+    degrees: Annotated[list[Annotated[int, Field(ge=1, le=12)]], Field(min_length=1)] = [3]
+    cells: Annotated[list[Annotated[int, Field(ge=2)]], Field(min_length=1)] = [4, 8, 16]
+    modes: Count | None = None
+    estimate: bool = True
+
+
+class EquationConfig(_Section):
+    """One study of an equation."""
+
+    equation: Equation
+    output: Output = Output()
+
+
 class Config(_Section):
     """One run."""
 
@@ -147,7 +164,7 @@ class Config(_Section):
         return self
 
 
-def load_config(path: Path) -> Config:
+def load_config(path: Path) -> Config | EquationConfig:
     """Read and check a configuration file.
 
     **Arguments:**
@@ -178,13 +195,14 @@ def load_config(path: Path) -> Config:
         line = int(place[1]) if place else text.count("\n") + 1
         reason = re.sub(r" \(at .*\)$", "", str(error))
         raise ValueError(f"{path}, line {line}: this is not TOML: {reason}") from error
+    kind = EquationConfig if "equation" in content else Config
     try:
-        return Config.model_validate(content)
+        return kind.model_validate(content)
     except ValidationError as error:
-        raise ValueError(_explain(path, text, error)) from error
+        raise ValueError(_explain(path, text, error, kind)) from error
 
 
-def _explain(path: Path, text: str, error: ValidationError) -> str:
+def _explain(path: Path, text: str, error: ValidationError, kind: type[BaseModel]) -> str:
     problems = error.errors(include_url=False)
     # A key that does not exist explains more than what is missing because of it.
     first = min(problems, key=lambda problem: problem["type"] != "extra_forbidden")
@@ -198,8 +216,10 @@ def _explain(path: Path, text: str, error: ValidationError) -> str:
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     name = ".".join(keys)
     if first["type"] == "extra_forbidden":
-        return f"{where}: there is no key {name!r}; {_nearest_key(keys)}{more}"
+        return f"{where}: there is no key {name!r}; {_nearest_key(keys, kind)}{more}"
     if first["type"] == "missing":
+        if len(keys) > 1:
+            return f"{where}: {name} is missing{more}"
         return f"{where}: the section [{name}] is missing; it says where the rows come from{more}"
     message = first["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
@@ -207,18 +227,18 @@ def _explain(path: Path, text: str, error: ValidationError) -> str:
     return f"{where}: {f'{name}: ' if name else ''}{message}{got}{more}"
 
 
-def _sections() -> dict[str, list[str]]:
-    kinds = {name: (field.annotation, *get_args(field.annotation)) for name, field in Config.model_fields.items()}
+def _sections(kind: type[BaseModel]) -> dict[str, list[str]]:
+    kinds = {name: (field.annotation, *get_args(field.annotation)) for name, field in kind.model_fields.items()}
     return {
-        name: list(kind.model_fields)
+        name: list(part.model_fields)
         for name, found in kinds.items()
-        for kind in found
-        if isinstance(kind, type) and issubclass(kind, BaseModel)
+        for part in found
+        if isinstance(part, type) and issubclass(part, BaseModel)
     }
 
 
-def _nearest_key(keys: Sequence[str]) -> str:
-    sections = _sections()
+def _nearest_key(keys: Sequence[str], kind: type[BaseModel]) -> str:
+    sections = _sections(kind)
     if len(keys) == 1:
         homes = [section for section, names in sections.items() if keys[0] in names]
         if homes:

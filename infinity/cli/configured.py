@@ -9,7 +9,7 @@ import numpy as np
 from ..io import check_writable, column_names, read_table
 from . import peers
 from .columns import choose_categories, choose_columns
-from .config import Config, Data, load_config
+from .config import Config, Data, EquationConfig, load_config
 from .console import number, r_squared, show_table
 from .folder import check_replaceable
 from .inversion import InvertOptions
@@ -35,18 +35,27 @@ def run_configs(paths: Sequence[Path], float32: bool, set_precision: Callable[[b
             raise ValueError(f"{path}: another of these runs also writes to {folder}; give each its own output.folder")
         check_replaceable(folder)
         check_writable(folder)
-        if config.compare.peers or config.data.dataset:
+        if isinstance(config, Config) and (config.compare.peers or config.data.dataset):
             peers.check_available()
-    sources = [load_source(path, config.data) for path, config in zip(paths, configs, strict=True)]
-    records = []
+    sources = [
+        load_source(path, config.data) if isinstance(config, Config) else None
+        for path, config in zip(paths, configs, strict=True)
+    ]
+    records, fitted = [], []
     for path, config, folder, source in zip(paths, configs, folders, sources, strict=True):
+        if isinstance(config, EquationConfig):
+            _study(config, folder, path, float32, set_precision, first=not records)
+            records.append(None)
+            continue
+        assert source is not None
         single = float32 or config.fit.precision == "float32"
         set_precision(single)
         if records:
             print()
         asked = config.invert and InvertOptions(**config.invert.model_dump())
         records.append(execute(source, _options(config, single), folder, path, config.compare.peers, asked=asked))
-    if len(records) > 1:
+        fitted.append((folder, records[-1]))
+    if len(fitted) > 1:
         print()
         show_table(("run", "rows", "inputs", "unknowns", "NRMSE held out", "R2", "seconds", "status"), [
             (
@@ -54,8 +63,22 @@ def run_configs(paths: Sequence[Path], float32: bool, set_precision: Callable[[b
                 number(_judged(record)["nrmse"]), r_squared(_judged(record)["r2"]),
                 f"{record['timings']['run'] + record['timings']['compile']:.1f}", record["status"],
             )
-            for folder, record in zip(folders, records, strict=True)
+            for folder, record in fitted
         ])  # fmt: skip
+
+
+def _study(
+    config: EquationConfig, folder: Path, path: Path, float32: bool, set_precision: Callable[[bool], None], first: bool
+) -> None:
+    """One study of an equation."""
+    if float32:
+        raise ValueError(f"{path}: equations are solved in double precision; leave out --float32")
+    set_precision(False)
+    if not first:
+        print()
+    from .solving import run_study
+
+    run_study(config, folder, path)
 
 
 def _judged(record: dict) -> dict:

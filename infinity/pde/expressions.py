@@ -77,7 +77,7 @@ class _Algebra:
         if not isinstance(exponent, numbers.Real):
             return NotImplemented
         power = float(exponent)
-        return self.apply(lambda a: a**power, f"^{power:g} of ")
+        return self.apply(lambda a: a**power, "power", f"({{}})^{power:g}")
 
     def __array_ufunc__(self, ufunc, method, *inputs, **options):
         binary = {np.add: "__add__", np.subtract: "__sub__", np.multiply: "__mul__", np.true_divide: "__truediv__"}
@@ -90,7 +90,7 @@ class _Algebra:
                     return getattr(left, binary[ufunc])(inputs[1])
         return NotImplemented
 
-    def apply(self, fn: Callable[[Any], Any], name: str = "function") -> "Expression":
+    def apply(self, fn: Callable[[Any], Any], name: str = "function", label: str | None = None) -> "Expression":
         """A known expression put through a function of one number that works on arrays of NumPy."""
         whole = self._expression()
         if any(term.factors for term in whole.terms):
@@ -104,7 +104,7 @@ class _Algebra:
             return Expression((Term(float(fn(np.float64(number)))),))
         coordinates = whole.coordinates
         evaluate = lambda *values: fn(whole.values(dict(zip(coordinates, values, strict=True))))
-        return Expression((Term(1.0, (Function(coordinates, evaluate, f"{name}({whole})"),)),))
+        return Expression((Term(1.0, (Function(coordinates, evaluate, (label or f"{name}({{}})").format(whole)),)),))
 
     def sin(self) -> "Expression":
         """The sine."""

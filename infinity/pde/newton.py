@@ -28,7 +28,7 @@ _CHUNK = 400
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Stationary:
-    """Coefficients `(n_1, .., n_D)`, whether the residual fell to rounding, the history of its size, and how many eigenvalues of a symmetric tangent are negative."""
+    """Coefficients `(n_1, .., n_D)`, whether the residual fell to rounding, its sizes, and how many eigenvalues of a symmetric tangent are negative."""
 
     coefficients: np.ndarray
     converged: bool

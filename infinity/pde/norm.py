@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from .kronecker import full
+from .kronecker import khatri_rao
 
 # Numbers of a full tensor that is written out.
 _TENSOR = 3_000_000
@@ -34,7 +34,10 @@ def norm(factors: Sequence[Float[np.ndarray, "_ R"]]) -> float:
     small = [triangle(f) for f in factors]
     size = float(np.prod([float(len(f)) for f in small]))
     if size <= min(_TENSOR, products**2 * sum(len(f) for f in small)):  # the full tensor is less work
-        return float(np.linalg.norm(full(small)))
+        half = len(small) // 2
+        if half == 0:
+            return float(np.linalg.norm(small[0].sum(axis=1)))
+        return float(np.linalg.norm(khatri_rao(small[:half]) @ khatri_rao(small[half:]).T))
     core = np.ones((1, products))  # (r, R): the directions that are done, for each product
     for factor in small[:-1]:
         core = _reduced(core, factor)

@@ -4,7 +4,10 @@ import dataclasses
 import os
 from typing import Any
 
+import numpy as np
+
 from ..models import KHRONOS
+from ..models.evaluator import evaluate
 from .function_space import relative_error
 from .kronecker import Factors
 from .space import Space
@@ -57,6 +60,19 @@ class Solution:
         **Raises:** `ValueError` for anything that is no known function of the coordinates.
         """
         return relative_error(self.space, self.coefficients, reference, self.components, relative)
+
+    def values(self, points: Any) -> np.ndarray:
+        """The values at many points, `(N, D)` to `(N,)`, or `(N, O)` with components; outside of the box the end polynomials continue.
+
+        **Raises:** `ValueError` for points of a wrong shape.
+        """
+        rows = np.asarray(points, float)
+        if rows.ndim != 2 or rows.shape[1] != len(self.space.bases):
+            raise ValueError(
+                f"got points of shape {rows.shape}; expected (N, {len(self.space.bases)}): {', '.join(c.name for c in self.space.coordinates)}"
+            )
+        found = evaluate(self.model, rows)
+        return found[:, 0] if self.components == 1 else found
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one file, with how it was found in its header; `inf.load` reads it back."""

@@ -19,9 +19,7 @@ from .kronecker import along
 LARGEST = 20_000_000
 
 
-def separated(
-    function: Function, points: list[Float[np.ndarray, " Q"]], tolerance: float = 1e-14
-) -> list[Float[np.ndarray, "Q R"]]:
+def separated(function: Function, points: list[np.ndarray], tolerance: float = 1e-14) -> list[np.ndarray]:
     """The values of a function as a sum of products.
 
     **Arguments:** the `function`; for each of its coordinates the `points`; the `tolerance` relative to the largest value.

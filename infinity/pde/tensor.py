@@ -119,12 +119,12 @@ def _turned(tensor: Tensor, diagonals, which: str) -> Tensor:
     return tensor
 
 
-def _weights(operator: Kronecker, diagonals, term: int, without: int | None = None) -> np.ndarray:
-    """The product of the diagonals of one term over all directions, or all but one."""
+def _weights(operator: Kronecker, diagonals, term: int, without: tuple[int, ...] = ()) -> np.ndarray:
+    """The product of the diagonals of one term over all directions but some."""
     number, index = operator.terms[term]
     total = np.array(number)
     for d, i in enumerate(index):
-        if d != without:
+        if d not in without:
             total = total[..., None] * diagonals[d].values[i]
     return total
 
@@ -141,11 +141,12 @@ def _divided(operator: Kronecker, diagonals):
 
 
 def _blocks(operator: Kronecker, diagonals, kept: int):
-    """A dense system in one direction for each index of the others."""
-    weights = [_weights(operator, diagonals, t, kept).ravel() for t in range(len(operator.terms))]
+    """A dense system in one direction for each index of the others in which the operator acts; the rest are right-hand sides."""
+    idle = [d for d, bank in enumerate(operator.banks) if d != kept and len(bank) == 1 and _is_identity(bank[0])]
+    active = [d for d in range(len(operator.banks)) if d != kept and d not in idle]
+    weights = [_weights(operator, diagonals, t, (kept, *idle)).ravel() for t in range(len(operator.terms))]
     matrices = [operator.banks[kept][index[kept]] for _, index in operator.terms]
-    n = operator.shape[kept]
-    number = len(weights[0])
+    n, number = operator.shape[kept], len(weights[0])
     step = max(1, _BATCH // n**2)
     kind = np.result_type(*weights, *matrices)
 
@@ -156,24 +157,29 @@ def _blocks(operator: Kronecker, diagonals, kept: int):
         return total
 
     parts = [slice(k, k + step) for k in range(0, number, step)]
-    whole = [np.linalg.inv(systems(part)) for part in parts] if number * n * n <= _BATCH and number > 0 else None
+    order = (*active, kept, *idle)
+    try:
+        whole = np.linalg.inv(systems(parts[0])) if len(parts) == 1 else None
+    except np.linalg.LinAlgError:
+        raise SingularSystemError(_SENTENCE) from None
 
     def solve(F: Tensor) -> Tensor:
-        turned = np.moveaxis(_turned(F, diagonals, "left"), kept, -1)
-        rows = turned.reshape(-1, n)
+        turned = np.transpose(_turned(F, diagonals, "left"), order)
+        rows = turned.reshape(number, n, -1)
         found = np.empty(rows.shape, np.result_type(rows, kind))
-        for k, part in enumerate(parts):
-            try:
-                found[part] = (
-                    np.einsum("kij,kj->ki", whole[k], rows[part])
-                    if whole is not None
-                    else np.linalg.solve(systems(part), rows[part][..., None])[..., 0]
-                )
-            except np.linalg.LinAlgError:
-                raise SingularSystemError(_SENTENCE) from None
-        return _real(_turned(np.moveaxis(found.reshape(turned.shape), -1, kept), diagonals, "right"))
+        try:
+            for part in parts:
+                found[part] = whole @ rows if whole is not None else np.linalg.solve(systems(part), rows[part])
+        except np.linalg.LinAlgError:
+            raise SingularSystemError(_SENTENCE) from None
+        back = np.transpose(found.reshape(turned.shape), np.argsort(order))
+        return _real(_turned(back, diagonals, "right"))
 
     return solve
+
+
+def _is_identity(matrix: np.ndarray) -> bool:
+    return bool(np.array_equal(matrix, np.eye(len(matrix))))
 
 
 def _gmres(

@@ -1,7 +1,9 @@
 """One function a picture; each takes `ax=` and returns it. Matplotlib is imported when the first picture is drawn."""
 
 from .comparison import comparison
+from .convergence import convergence
 from .factors import factors, partial_dependence
+from .field import field
 from .figure import new_axes
 from .forecast import forecast, series_axes
 from .functions import functions
@@ -13,7 +15,9 @@ from .towers import towers
 
 __all__ = [
     "comparison",
+    "convergence",
     "factors",
+    "field",
     "forecast",
     "functions",
     "level_set",
