@@ -4,7 +4,7 @@
 
 Residuals of each model on 64 samples of three inputs (two for the full tensor product and the mixing layer). As long as nodes, maps and directions are held,
 a separable model is a polynomial of the degree of its factors, affine in each of them, and the full tensor product is affine. Trained nodes, maps and
-directions decide in which cell a sample lies: no closed form, and the obstruction says where; what stays affine is named, and is what the descent eliminates.
+directions decide in which cell a sample lies: no closed form, and the obstruction says why; what stays affine is named, and is what the descent eliminates.
 """
 
 from collections.abc import Iterator
@@ -86,9 +86,7 @@ def main() -> None:
                 "–" if found.degree is None else found.degree,
                 f"{found.affine} of {certificate.size}",
                 "–" if found.blocks is None else found.blocks,
-                "–"
-                if obstruction is None
-                else f"{obstruction.primitive} in {(obstruction.file or '?').split('/')[-1]}",
+                "–" if obstruction is None else f"{obstruction.primitive}: {obstruction.reason}",
                 "yes" if found == expected else f"no: {tuple(expected)}",
             ]
         )
