@@ -55,12 +55,15 @@ class Reduced(eqx.Module):
 class Projection:
     """The reduced least-squares problem in `z` of a residual function whose parameters at `linear` are jointly affine.
 
-    **Fields:** `residual` maps the flat parameters `(P,)` to `(m,)`; `linear` and `rest` are their positions, a partition of `range(P)`.
+    **Fields:** `residual` maps the flat parameters `(P,)` to `(m,)`; `linear` and `rest` are their positions, a partition of `range(P)`. `rows`, where given,
+    maps the parameters to the whole Jacobian `(m, P)` by means of its own, as row by row backwards where each residual knows one sample; the term with
+    `d_k Phi^T r` is then left out (Kaufman, BIT 15, 1975), as it vanishes with the residual.
     """
 
     residual: Callable
     linear: np.ndarray
     rest: np.ndarray
+    rows: Callable | None = None
 
     def split(self, theta: Float[Array, " P"]) -> tuple[Float[Array, " n"], Float[Array, " q"]]:
         """The affine parameters `c` and the others `z`."""
@@ -75,7 +78,9 @@ class Projection:
         """Solve for `c(z)`: two residuals, one Jacobian, one factorisation. The residual kept is evaluated, never inferred."""
         zero = jnp.zeros((self.linear.size,), z.dtype)
         at_z = lambda c: self.residual(self.merge(c, z))
-        factor = Orthogonal(jacobian(at_z, zero))
+        whole = self.rows
+        Phi = jacobian(at_z, zero) if whole is None else whole(self.merge(zero, z))[:, self.linear]
+        factor = Orthogonal(Phi)
         c = -factor.solve(at_z(zero)) if self.linear.size else zero
         r = at_z(c)
         return Reduced(z, c, r, 0.5 * jnp.vdot(r, r), factor)
@@ -89,8 +94,11 @@ class Projection:
         return jax.tree.map(lambda a, b: jnp.where(keep, a, b), better, point)
 
     def jacobian(self, point: Reduced) -> Float[Array, "m q"]:
-        """The Jacobian of the reduced residual, both Golub-Pereyra terms."""
+        """The Jacobian of the reduced residual, both Golub-Pereyra terms, or the first one where `rows` are given."""
         m = point.r.shape[0]
+        if self.rows is not None:
+            J = self.rows(self.merge(point.c, point.z))[:, self.rest]
+            return jax.vmap(point.factor.project_out, 1, 1)(J) if self.linear.size else J
         if not self.linear.size:
             return jacobian(lambda z: self.residual(self.merge(point.c, z)), point.z)
 

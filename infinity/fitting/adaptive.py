@@ -11,35 +11,28 @@ is proportional to `rho`. Afterwards nodes or maps and coefficients descend toge
 from collections.abc import Sequence
 from typing import Any, TypeVar, cast
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optimistix as optx
 from jaxtyping import Array, Float
 
 from ..basis import Axis, CoordinateMap
-from ..descent import InfiniteDescent
 from ..models import INN, KHRONOS, AbstractSeparable
 from ..models.evaluator import evaluate
 from .additive import fit_additive
 from .checks import check_unknowns
 from .direct import fit_separable
-from .generic import in_dtype, residuals_of
+from .generic import in_dtype
+from .joint import descended
 from .streamed import Table, spread
 
 Separable = TypeVar("Separable", bound=AbstractSeparable)
-Module = TypeVar("Module", bound=eqx.Module)
 
 PILOT_CELLS = 3
 PILOT_ROUNDS = 3
 ROWS_PER_PILOT_UNKNOWN = 2
 # Points a cell on which the roughness is summed, and the share of its mean below which it does not fall.
 _FINE, _FLOOR = 16, 0.02
-# The joint descent factorises a dense Jacobian: about so many operations a step, at most so many, and on so many rows an unknown at least.
-USUAL_JOINT, LARGEST_JOINT = 3e8, 4e9
-JOINT_ROWS = 4
-JOINT_STEPS = 60
 # Modes of the separable model that places the nodes of a full tensor product.
 TENSOR_MODES = 6
 
@@ -159,25 +152,6 @@ def _placed(axis: Axis, edges: np.ndarray, density: np.ndarray) -> Axis:
     steps = np.diff(np.interp(knots, edges, image))
     steps = np.maximum(steps, 1e-9 * (hi - lo))
     return axis.moved(axis.breakpoints, maps=[CoordinateMap(points, first.degree, steps), *axis.maps[1:]])
-
-
-def descended(model: Module, x: Float[Array, "N D"], y: Float[Array, "N O"], weights: Float[Array, " N"]) -> Module:
-    """All parameters together, from where they are, those in which the model is affine eliminated exactly.
-
-    **Arguments:** an Equinox model; samples in random order. Where the Jacobian would be too large, or nothing is gained, the model comes back as it is.
-    """
-    params, static = eqx.partition(model, eqx.is_inexact_array)
-    P, outputs = sum(leaf.size for leaf in jax.tree.leaves(params)), y.shape[1]
-    rows = min(len(x), max(int(USUAL_JOINT / (outputs * P**2)), -(-JOINT_ROWS * P // outputs)))
-    if rows * outputs < JOINT_ROWS * P or rows * outputs * P**2 > LARGEST_JOINT:
-        return model
-    data = tuple(jnp.asarray(a[:rows], x.dtype) for a in (x, y, weights))
-    residuals = residuals_of(static)
-    solution = optx.least_squares(
-        residuals, InfiniteDescent(rtol=1e-6, atol=1e-10), params, args=data, throw=False, max_steps=JOINT_STEPS
-    )
-    loss = lambda params: float(jnp.sum(residuals(params, data) ** 2))
-    return eqx.combine(solution.value, static) if loss(solution.value) < loss(params) else model
 
 
 def shuffled(table: Table, seed: int) -> tuple[Float[Array, "N D"], Float[Array, "N O"], Float[Array, " N"]]:

@@ -11,7 +11,7 @@ the fit improves.
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -21,7 +21,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
-from ..basis import AbstractBasis
+from ..basis import AbstractBasis, Axis
 from ..compilation import quick_jit
 from ..descent.evidence import Evidence, covariance, damped_step, refined_solve, update
 from ..descent.streaming import Normal, accumulate, accumulate_gradient, accumulate_loss, chunked
@@ -39,6 +39,8 @@ CHUNK = 512
 # Samples an unknown in the first stage, and for the Gram matrix in the second.
 FIRST_STAGE = 6
 GRAM_STAGE = 12
+# Where cells are unequal, samples that the emptiest of them holds at least in either stage; lengths that differ by less are equal.
+CELL_STAGE, UNEQUAL = 6, 4.0
 FIRST_ITERATIONS = 60
 LAST_ITERATIONS = 40
 # The iteration ends after so many steps in a row that change little.
@@ -323,6 +325,24 @@ def _run(problem: Problem, state: State, iterations: int, report: Callable[[Stat
     return state, False
 
 
+def rare_samples(axes: Sequence[Axis], x: Float[np.ndarray, "N D"]) -> int:
+    """How many samples it takes until the emptiest of unequal cells has its `CELL_STAGE`; none where cells are equal, or hold none at all.
+
+    A part of the samples that leaves out a cell shapes steps that go astray there, whatever the damping.
+    """
+    least = len(x)
+    for d, axis in enumerate(axes):
+        nodes, t = np.unique(np.asarray(axis.nodes(), np.float64)), x[:, d]
+        lengths = np.diff(nodes)
+        if not axis.maps and lengths.max() < UNEQUAL * lengths.min():
+            continue
+        for inner in axis.maps:
+            t = inner.values(t)
+        counts = np.histogram(t, nodes)[0]
+        least = min(least, int(counts[counts > 0].min(initial=len(x))))
+    return 0 if least == len(x) else -(-CELL_STAGE * len(x) // least)
+
+
 def fit_separable(
     model: AbstractSeparable,
     x: Float[Array, "N D"],
@@ -409,8 +429,9 @@ def fit_separable(
     if evidence is None:
         evidence = Evidence(jnp.ones((penalty.strengths,), dtype), jnp.asarray(0.01, dtype))
     damping, iterations = jnp.asarray(1e-2, dtype), most_iterations or FIRST_ITERATIONS + LAST_ITERATIONS
-    part = min(chunks, -(-FIRST_STAGE * P // (size * O)))
-    shaping = min(chunks, -(-GRAM_STAGE * P // (size * O)))
+    rare = rare_samples(model.axes, np.asarray(x[:rows], np.float64))
+    part = min(chunks, -(-max(FIRST_STAGE * P // O, rare) // size))
+    shaping = min(chunks, -(-max(GRAM_STAGE * P // O, rare) // size))
     if part < 0.7 * chunks and not warm and most_iterations is None:
         problem = stage(part, part)
         state = _start(stacked, penalty.kept, evidence, damping)

@@ -18,10 +18,11 @@ from jaxtyping import Array, Float
 from ..models import KHRONOS, AbstractSeparable, Oblique
 from ..models.evaluator import evaluate
 from ..models.rank import rank_floor
-from .adaptive import adapted_axes, descended, shuffled
+from .adaptive import adapted_axes, shuffled
 from .checks import check_unknowns
 from .direct import fit_separable
 from .generic import in_dtype
+from .joint import descended
 from .streamed import Solution, Table, solve_streamed
 
 _SLOPES = 2000
