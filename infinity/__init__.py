@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import basis, closure, descent, fitting, io, models, plot
+    from . import basis, closure, descent, fitting, io, models, plot, symbolic
     from .closure import Certificate, certify
     from .descent import (
         InfiniteDescent,
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from .io import load, save
     from .io.export import export
     from .models import AION, KHRONOS
+    from .symbolic import Expression
 
 __version__ = "0.1.0"
 
@@ -45,6 +46,7 @@ _HOMES = {
     "AliasWarning": "fitting",
     "CategoryEffect": "fitting",
     "Certificate": "closure",
+    "Expression": "symbolic",
     "Fitted": "fitting",
     "InfiniteDescent": "descent",
     "KHRONOS": "models",
@@ -76,6 +78,7 @@ __all__ = [
     "AliasWarning",
     "CategoryEffect",
     "Certificate",
+    "Expression",
     "Fitted",
     "InfiniteDescent",
     "Line",
@@ -104,6 +107,7 @@ __all__ = [
     "sample_next",
     "save",
     "sobol",
+    "symbolic",
     "tower",
 ]
 

@@ -21,7 +21,8 @@ ALLOWED = {
     "io": {"basis", "models", "fitting"},
     "plot": {"fitting", "models", "basis"},
     "sklearn": {"models", "closure", "descent", "fitting"},
-    "cli": {"basis", "models", "closure", "descent", "fitting", "io", "plot"},
+    "symbolic": {"basis", "models", "closure", "descent", "fitting", "io"},
+    "cli": {"basis", "models", "closure", "descent", "fitting", "io", "plot", "symbolic"},
 }
 
 

@@ -1,0 +1,5 @@
+"""From data to a formula: expressions, the structure of a function, and the search for closed forms."""
+
+from .expression import Expression, Formula
+
+__all__ = ["Expression", "Formula"]
