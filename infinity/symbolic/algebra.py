@@ -170,6 +170,10 @@ def _folded(tree: Tree, values: list[float]) -> Tree:
 def _gathered(node: Tree, values: list[float]) -> Tree:
     """A sum or product with at most one constant and no exact number beside it; a sum in a product gives its constant factor away."""
     word = node[0]
+    if word == "add":
+        node = add(*(inner for part in node[1:] for inner in _spread(part, values)))
+        if node[0] != "add":
+            return node
     fixed = [part for part in node[1:] if _only_constants(part)]
     rest = [part for part in node[1:] if not _only_constants(part)]
     if any(part[0] != "q" for part in fixed) and (len(fixed) > 1 or fixed[0][0] != "c"):
@@ -181,15 +185,34 @@ def _gathered(node: Tree, values: list[float]) -> Tree:
     return made(word, parts) if len(parts) > 1 else parts[0]
 
 
+def _spread(part: Tree, values: list[float]) -> list[Tree]:
+    """The terms of a constant times a sum inside a sum, each with its own constant, if that takes no more constants."""
+    if part[0] != "mul" or len(part) != 3 or part[1][0] != "c" or part[2][0] != "add":
+        return [part]
+    owners = [_owner(term) for term in part[2][1:]]
+    if owners.count(None) > 1:
+        return [part]
+    outer, terms = values[part[1][1]], []
+    for term, owner in zip(part[2][1:], owners, strict=True):
+        if owner is None:
+            terms.append(mul(part[1], term))
+        else:
+            new = _constant(outer * values[owner[1]], values)
+            terms.append(mul(new, *(inner for inner in term[1:] if inner != owner)) if term[0] == "mul" else new)
+    return terms
+
+
+def _owner(term: Tree) -> Tree | None:
+    """The constant that multiplies a term."""
+    return next((inner for inner in (term[1:] if term[0] == "mul" else (term,)) if inner[0] == "c"), None)
+
+
 def _scale_taken(part: Tree, outer: int, values: list[float]) -> Tree:
     """A factor whose every term has a constant of its own, with the first term's constant moved into the outer one; also under an exact power."""
     base, exponent = (part[1], exact(part[2])) if part[0] == "pow" else (part, Fraction(1))
     if base[0] != "add" or exponent is None:
         return part
-    owners = [
-        next((inner for inner in (term[1:] if term[0] == "mul" else (term,)) if inner[0] == "c"), None)
-        for term in base[1:]
-    ]
+    owners = [_owner(term) for term in base[1:]]
     if any(owner is None for owner in owners):
         return part
     used = [owner[1] for owner in owners if owner is not None]
@@ -209,7 +232,7 @@ def _scale_taken(part: Tree, outer: int, values: list[float]) -> Tree:
 
 def _alone(node: Tree, values: list[float]) -> Tree:
     if node[0] not in ("x", "c", "q") and _only_constants(node) and any(part[0] == "c" for part in walk(node)):
-        return _constant(float(evaluate(node, (), values)), values)
+        return _constant(float(evaluate(node, (), np.array(values))), values)
     return node
 
 
