@@ -1,6 +1,6 @@
 r"""Measurements in search of a formula, and formulas in search of approval.
 
-    score = N log(mean square + floor) + K log N + 3 complexity + 4 sum_k max(0, |log10 |theta_k|| - 3)
+    score = N log(mean square + floor) + K log N + 3 cost + 4 sum_k max(0, |log10 |theta_k|| - 2)
 
 is twice a description length: of the residuals, of `K` constants to the precision that the data allow, of the structure, and of sizes far from one, which
 are mostly a sign that a formula only imitates a limit of itself.
@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from .algebra import tidy
 from .refine import refine
-from .tree import Tree, indices, size
+from .tree import Tree, indices, size, walk
 
 # A mean square below this part of the variance is rounding.
 ROUNDING = 1e-24
@@ -74,14 +74,23 @@ def scored(tree: Tree, constants: Any, mean_square: float, data: Data, origin: s
     """A candidate with its score."""
     scale = 1.0 if data.weights is None else float(np.mean(data.weights))
     variance = max(data.variance, 1e-300)
-    value = score_of(mean_square / scale / variance, len(data.y), np.asarray(constants, float), size(tree))
+    value = score_of(mean_square / scale / variance, len(data.y), np.asarray(constants, float), cost(tree))
     return Candidate(tree, np.asarray(constants, float), mean_square / scale, value, origin)
 
 
-def score_of(relative: float, rows: int, constants: Float[np.ndarray, " K"], complexity: int) -> float:
+# What a function adds to its length in the description: those that physics seldom writes cost most.
+RARE = {"exp": 0.5, "log": 1.0, "sin": 1.0, "cos": 1.0, "tanh": 1.5, "tan": 3.0, "asin": 2.5, "acos": 2.5, "atan": 2.5, "sinh": 3.0, "cosh": 2.5, "abs": 2.0}
+
+
+def cost(tree: Tree) -> float:
+    """The length of a formula with its functions weighed by how rare they are."""
+    return size(tree) + sum(RARE.get(node[0], 0.0) for node in walk(tree))
+
+
+def score_of(relative: float, rows: int, constants: Float[np.ndarray, " K"], complexity: float) -> float:
     """Twice the description length, up to what is the same for all formulas."""
     sizes = np.abs(np.log10(np.abs(constants[constants != 0])))
-    far = 4 * float(np.sum(np.maximum(sizes - 3, 0)))
+    far = 4 * float(np.sum(np.maximum(sizes - 2, 0)))
     return rows * float(np.log(relative + ROUNDING)) + len(constants) * float(np.log(rows)) + STRUCTURE * complexity + far
 
 
