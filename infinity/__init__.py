@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from .io import load, save
     from .io.export import export
     from .models import AION, KHRONOS
-    from .symbolic import Expression
+    from .symbolic import Discovery, Expression, discover
 
 __version__ = "0.1.0"
 
@@ -46,6 +46,7 @@ _HOMES = {
     "AliasWarning": "fitting",
     "CategoryEffect": "fitting",
     "Certificate": "closure",
+    "Discovery": "symbolic",
     "Expression": "symbolic",
     "Fitted": "fitting",
     "InfiniteDescent": "descent",
@@ -60,6 +61,7 @@ _HOMES = {
     "Tower": "descent",
     "certify": "closure",
     "derivative": "fitting",
+    "discover": "symbolic",
     "export": "io.export",
     "fit": "fitting",
     "infinite_descent": "descent",
@@ -78,6 +80,7 @@ __all__ = [
     "AliasWarning",
     "CategoryEffect",
     "Certificate",
+    "Discovery",
     "Expression",
     "Fitted",
     "InfiniteDescent",
@@ -94,6 +97,7 @@ __all__ = [
     "closure",
     "derivative",
     "descent",
+    "discover",
     "export",
     "fit",
     "fitting",

@@ -26,6 +26,8 @@ from .tree import evaluate
 CARRIED = 3
 # How much worse than the free surrogate a fit in fewer variables may be.
 ACCEPTED = 1.3
+# On clean data the free surrogate may be better by luck: a reduction that holds to this part is taken anyway.
+CLEAN = 0.01
 
 
 @dataclasses.dataclass
@@ -91,7 +93,7 @@ def _apart(data: Data, surrogate: Surrogate, search: Search, depth: int, found: 
             continue
         scale = 1.0 if smaller.weights is None else float(np.mean(smaller.weights)) / (1.0 if data.weights is None else float(np.mean(data.weights)))
         ratio = np.sqrt(fitted.heldout * scale / max(missed, 1e-12 * data.variance))
-        good = ratio < ACCEPTED or fitted.heldout * scale < 1e-8 * data.variance
+        good = ratio < ACCEPTED or (reduction.misfit < CLEAN and fitted.heldout * scale < CLEAN**2 * data.variance)
         search.say(depth, f"{reduction.kind} to {len(smaller.columns)} variables: misses {ratio:.2f} times as much, {'taken' if good else 'left'}")
         if good:
             found = best_first([*found, *_put_back(reduction, solve(smaller, search, depth + 1, fitted), data)])

@@ -19,8 +19,10 @@ from .tree import Tree, number
 
 MOST_TERMS = 6
 BEAM = 3
-# Rows that the Gram matrix sees.
+# Rows that choosing the outer functions and eliminating see.
 ROWS = 600
+# Rows that growing sees.
+GROWN = 250
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,13 +74,7 @@ def find_sums(data: Data, atoms: Atoms, outer: tuple[Outer, ...] = OUTER, clean:
     """
     found: list[Candidate | None] = []
     some = np.unique(np.linspace(0, len(data.y) - 1, min(ROWS, len(data.y))).round().astype(int))
-    for T in outer:
-        if not T.fits(data.y):
-            continue
-        with np.errstate(all="ignore"):
-            z, slope = T.forward(data.y), T.slope(data.y)
-        weights = 1 / np.maximum(slope**2, 1e-12 * np.max(slope**2))
-        weights = weights if data.weights is None else weights * data.weights
+    for T, z, weights in _promising(data, atoms, outer, some):
         for chosen, c in (search or grow)(atoms.values[some], z[some], weights[some] / weights[some].mean()):
             tree = T.inverse(add(*(mul(("c", k), atoms.trees[a]) for k, a in enumerate(chosen))))
             found.append(polished(tree, c, data, f"sum, {T.name}", 15))
@@ -88,8 +84,28 @@ def find_sums(data: Data, atoms: Atoms, outer: tuple[Outer, ...] = OUTER, clean:
     return best_first([*best, *(simplified(candidate, data, 3) for candidate in best[:2])])
 
 
+def _promising(data: Data, atoms: Atoms, outer: tuple[Outer, ...], some: np.ndarray, most: int = 2) -> list[tuple[Outer, np.ndarray, np.ndarray]]:
+    """The outer functions under which the plainest atoms leave least of the target itself, with transformed target and weights."""
+    ranked = []
+    plain = atoms.values[some][:, : max(2, min(100, len(some) // 4))]
+    for T in outer:
+        if not T.fits(data.y):
+            continue
+        with np.errstate(all="ignore"):
+            z, slope = T.forward(data.y), T.slope(data.y)
+        weights = 1 / np.maximum(slope**2, 1e-12 * np.max(slope**2))
+        weights = weights if data.weights is None else weights * data.weights
+        root = np.sqrt(weights[some])
+        Q = np.linalg.qr(plain * root[:, None])[0]
+        y = z[some] * root
+        ranked.append((float(np.sum((y - Q @ (Q.T @ y)) ** 2)), len(ranked), T, z, weights))
+    ranked.sort(key=lambda item: item[:2])
+    return [(T, z, weights) for left, _, T, z, weights in ranked[:most] if left <= 9 * ranked[0][0] + 1e-18 * np.sum(data.y**2)]
+
+
 def grow(A: Float[np.ndarray, "n A"], z: Float[np.ndarray, " n"], w: Float[np.ndarray, " n"]) -> list[tuple[list[int], np.ndarray]]:
     """The best sums of each number of terms up to the one of least description length, with their coefficients."""
+    A, z, w = (part[:: max(1, len(z) // GROWN)] for part in (A, z, w))
     root = np.sqrt(w)[:, None]
     scaled = A * root
     norms = np.linalg.norm(scaled, axis=0)
@@ -102,7 +118,8 @@ def grow(A: Float[np.ndarray, "n A"], z: Float[np.ndarray, " n"], w: Float[np.nd
     beam = _pairs(G, r)
     results: dict[int, tuple[float, tuple[int, ...]]] = {1: (total - float(np.max(r**2)), (int(np.argmax(r**2)),))}
     for terms in range(2, MOST_TERMS + 1):
-        scored = sorted({_exchanged(B, y, chosen) for chosen in beam})
+        plain = sorted(beam, key=lambda chosen: float(np.sum(_orthogonal(B, y, chosen)[1] ** 2)))
+        scored = sorted({_exchanged(B, y, chosen) for chosen in plain[:4]})
         results[terms] = scored[0]
         if scored[0][0] <= 1e-22 * total or terms >= n // 3:
             break
@@ -187,12 +204,16 @@ def eliminate(A: Float[np.ndarray, "n A"], z: Float[np.ndarray, " n"], w: Float[
     B, y = A * root / np.where(norms > 0, norms, 1.0), z * root[:, 0]
     chosen = np.arange(A.shape[1])
     total = float(y @ y)
+    # Everything that follows happens in the span of all atoms.
+    Q, B = np.linalg.qr(B)
+    beyond, y = total - float(np.sum((Q.T @ y) ** 2)), Q.T @ y
+    beyond = max(beyond, 0.0) if beyond > 1e-12 * total else float(np.sum((z * root[:, 0] - Q @ y) ** 2))
     seen: list[tuple[float, np.ndarray, np.ndarray]] = []
     while len(chosen):
         U, s, V = np.linalg.svd(B[:, chosen], full_matrices=False)
         safe = np.where(s > 1e-11 * s[0], s, np.inf)
         c = V.T @ ((U.T @ y) / safe)
-        left = float(np.sum((y - B[:, chosen] @ c) ** 2))
+        left = float(np.sum((y - B[:, chosen] @ c) ** 2)) + beyond
         if len(chosen) <= 2 * MOST_TERMS:
             seen.append((n * np.log(max(left, 1e-24 * total)) + len(chosen) * (np.log(n) + 9.0), chosen, c))
         t = np.abs(c) / np.sqrt(np.sum((V.T / safe) ** 2, axis=1) + 1e-300)
@@ -212,14 +233,13 @@ def sums_of(data: Data, clean: bool, wide: bool = True) -> list[Candidate]:
     """
     found: list[Candidate] = []
     few = min(120, len(data.y) // 4)
-    for kind, atoms in (("polynomial", make_atoms(data.columns, "polynomial", few)), ("power", make_atoms(data.columns, "power", few))):
+    for kind in ("polynomial", "power", "all"):
+        if kind == "all" and not wide:
+            break
+        atoms = make_atoms(data.columns, kind, few)
         found = best_first([*found, *find_sums(data, atoms, OUTER if kind == "polynomial" else OUTER[:4], clean, eliminate)], 12)
         if clean and found and is_exact(found[0], data):
             return found
-    if wide:
-        for kind in ("power", "all"):
-            atoms = make_atoms(data.columns, kind, 1500)
-            found = best_first([*found, *find_sums(data, atoms, OUTER[:3], clean, grow)], 12)
-            if clean and is_exact(found[0], data):
-                break
+    if wide and len(data.columns) <= 2:
+        found = best_first([*found, *find_sums(data, make_atoms(data.columns, "all", 1000), OUTER[:3], clean, grow)], 12)
     return found
