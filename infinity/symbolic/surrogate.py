@@ -3,6 +3,7 @@ r"""The smooth model that stands for the data while their structure is looked fo
 import dataclasses
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -13,6 +14,8 @@ from .precision import double_precision
 
 # Every so many-th row is kept for judging.
 KEPT = 5
+# Modes and elements: few sizes, so that few programs are compiled; the largest that the rows allow.
+SIZES = ((6, 6), (3, 4), (1, 3))
 # Half a step of a central difference, as a part of the box.
 STEP = 2e-4
 
@@ -40,6 +43,10 @@ class Surrogate:
         return ((values[:, 0] - values[:, 1]) / (2 * h[:, None])).T
 
 
+def _unknowns(D: int, modes: int, elements: int) -> int:
+    return D * (modes + 1) * (elements + 3)
+
+
 def fit_surrogate(data: Data, seed: int = 0) -> Surrogate | None:
     """The model of some data; `None` where there are too few rows for one."""
     x = np.stack(data.columns, axis=1)
@@ -48,11 +55,17 @@ def fit_surrogate(data: Data, seed: int = 0) -> Surrogate | None:
     weights = np.ones(N) if data.weights is None else data.weights / data.weights.mean()
     if np.any(np.ptp(x[~judged], axis=0) <= 0) or np.ptp(data.y[~judged]) <= 0:
         return None
+    x_seen, y_seen = x[~judged], data.y[~judged]
+    wide = np.min(y_seen) > 0 and np.max(y_seen) > 30 * np.min(y_seen)
+    sizes = [size for size in SIZES if _unknowns(x.shape[1], *size) <= 0.8 * len(y_seen)]
+    if not sizes:
+        return None
     try:
         with warnings.catch_warnings(), double_precision():
             warnings.simplefilter("ignore")
-            given = None if data.weights is None else weights[~judged]
-            result = fit(x[~judged], data.y[~judged], weights=given, local=False, outside="linear", holdout=0.0, seed=seed)
+            options: dict[str, Any] = {"link": "log"} if wide and data.weights is None else {"weights": None if data.weights is None else weights[~judged]}
+            modes, elements = sizes[0]
+            result = fit(x_seen, y_seen, modes=modes, elements=elements, degree=3, local=False, outside="linear", holdout=0.0, seed=seed, **options)
     except ValueError:
         return None
 
