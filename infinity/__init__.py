@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import basis, closure, descent, fitting, inverse, io, models, pde, plot
+    from . import basis, closure, descent, fitting, inverse, io, models, pde, plot, symbolic
     from .closure import Certificate, certify
     from .descent import (
         InfiniteDescent,
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from .io.export import export
     from .models import AION, INN, KHRONOS, HiDeNN, Oblique
     from .pde import Solution, solve
+    from .symbolic import Discovery, Expression, discover
 
 __version__ = "0.1.0"
 
@@ -62,6 +63,8 @@ _HOMES = {
     "Certificate": "closure",
     "Comparison": "fitting",
     "Extremum": "inverse",
+    "Discovery": "symbolic",
+    "Expression": "symbolic",
     "Fitted": "fitting",
     "HiDeNN": "models",
     "INN": "models",
@@ -83,6 +86,7 @@ _HOMES = {
     "certify": "closure",
     "compare": "fitting",
     "derivative": "fitting",
+    "discover": "symbolic",
     "export": "io.export",
     "fit": "fitting",
     "infinite_descent": "descent",
@@ -109,6 +113,8 @@ __all__ = [
     "CategoryEffect",
     "Certificate",
     "Comparison",
+    "Discovery",
+    "Expression",
     "Extremum",
     "Fitted",
     "HiDeNN",
@@ -132,6 +138,7 @@ __all__ = [
     "compare",
     "derivative",
     "descent",
+    "discover",
     "export",
     "fit",
     "fitting",
@@ -152,6 +159,7 @@ __all__ = [
     "save",
     "sobol",
     "solve",
+    "symbolic",
     "tower",
 ]
 

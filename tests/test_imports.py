@@ -23,7 +23,8 @@ ALLOWED = {
     "pde": {"basis", "models", "closure", "descent", "io"},
     "plot": {"fitting", "models", "basis"},
     "sklearn": {"models", "closure", "descent", "fitting"},
-    "cli": {"basis", "models", "closure", "descent", "fitting", "inverse", "io", "pde", "plot"},
+    "symbolic": {"basis", "models", "closure", "descent", "fitting", "io"},
+    "cli": {"basis", "models", "closure", "descent", "fitting", "inverse", "io", "pde", "plot", "symbolic"},
 }
 
 

@@ -38,7 +38,7 @@ _FUNCTIONS = {
 }
 
 # Only these parts of Infinity hold models, and importing them runs no code that a file chose.
-_MODEL_PARTS = ("infinity.basis", "infinity.models", "infinity.fitting")
+_MODEL_PARTS = ("infinity.basis", "infinity.models", "infinity.fitting", "infinity.symbolic")
 
 
 def known_functions() -> dict[str, Callable[..., Any]]:

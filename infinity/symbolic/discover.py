@@ -1,0 +1,252 @@
+r"""`inf.discover`: a table in, a short list of closed forms out, each with an honest error.
+
+Structure is read off a separable surrogate, one-dimensional searches run on the parts, every formula is refitted to the measurements, and rows that the constants
+have not seen decide. Where a plain engine is installed, it searches the raw data too, and competes on equal terms.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..fitting.checks import check_finite, check_table
+from .candidates import Candidate, Data, best_first, is_exact
+from .engines import check_operators, chosen, plain_search
+from .expression import Expression
+from .recursion import Search, solve
+from .refine import refine
+from .snapping import snapped
+from .surrogate import Surrogate, fit_surrogate
+from .tree import FUNCTIONS, evaluate, exact, walk
+
+LEAST_ROWS = 10
+FOLDS = 5
+SHOWN = 8
+# A formula is called found where unseen rows are predicted to rounding, or as well as the free surrogate predicts them, within chance.
+AS_GOOD = 1.1
+LONGEST = 45
+
+
+@dataclasses.dataclass(frozen=True)
+class Discovery:
+    """What `inf.discover` gives back.
+
+    **Fields:**
+
+    - `best`: the formula that is recommended; `expressions`: the Pareto list of length against error, shortest first.
+    - `found`: whether `best` deserves to be called a law of these data; `message`: a sentence that says why or why not.
+    - `trace`: what was tried, what was accepted and why; `engine`: what searched the raw data beside us.
+    """
+
+    best: Expression
+    expressions: tuple[Expression, ...]
+    found: bool
+    message: str
+    trace: tuple[str, ...]
+    engine: str
+
+    def __str__(self) -> str:
+        rows = [f"{e.complexity:>4}  {e.metrics.get('heldout', float('nan')):9.2g}  {e}" for e in self.expressions]
+        return "\n".join([self.message, "", "long  held out   formula", *rows])
+
+
+def discover(
+    x: Any,
+    y: Any,
+    names: Sequence[str] | None = None,
+    target: str = "y",
+    *,
+    weights: Any = None,
+    engine: str = "auto",
+    operators: Sequence[str] | None = None,
+    effort: int = 12,
+    seed: int = 0,
+    progress: Callable[[dict[str, Any]], None] | None = None,
+) -> Discovery:
+    r"""Find closed forms `y = f(x)` in measurements.
+
+    **Arguments:**
+
+    - `x`: inputs `(N, D)` or `(N,)`, at least ten rows; `y`: the target `(N,)`; `names` of the inputs, any text, and of the `target`.
+    - `weights`: `(N,)`, non-negative; a weight of two counts as two measurements.
+    - `engine`: what searches the raw data beside the native search: `"pyoperon"`, `"pysr"`, `"native"` for nothing, or `"auto"`: pyoperon where it is installed.
+    - `operators`: the functions that a formula may hold, such as `["exp", "sqrt"]`; all that are known if nothing is given.
+    - `effort`: how many surrogates the search may fit; work is counted, not timed, so that a seed gives one answer.
+    - `seed`: of the rows that are held out and of the engine.
+    - `progress`: called with a dictionary at each step.
+
+    **Returns:** a `Discovery`.
+
+    **Raises:** `ValueError` that names the row, the column or the argument: fewer than ten rows, constant or duplicate columns, numbers that are not finite, an operator
+    or engine that is not known.
+
+    >>> import numpy as np, infinity as inf
+    >>> x = np.random.default_rng(0).uniform(1, 3, (200, 3))
+    >>> found = inf.discover(x, 2 * x[:, 0] * x[:, 1]**2 / x[:, 2], names=["m", "v", "r"])
+    >>> print(found.best)
+    y = 2*m*v^2/r
+    """
+    data, names, target = _checked(x, y, names, target, weights)
+    allowed = check_operators(operators)
+    beside = chosen(engine)
+    if type(effort) is not int or effort < 0:
+        raise ValueError(
+            f"effort is {effort!r}; expected how many surrogates may be fitted, a whole number of at least 0"
+        )
+    search = Search(effort, seed, listener=progress)
+    surrogate = None
+    candidates = solve(data, search)
+    if beside != "native" and not (candidates and is_exact(candidates[0], data)):
+        search.say(0, f"plain search on the raw data by {beside}")
+        candidates = best_first([*candidates, *plain_search(beside, data, seed, 200_000)])
+    if allowed is not None:
+        candidates = [candidate for candidate in candidates if _words(candidate) <= set(allowed)]
+    if not (candidates and is_exact(candidates[0], data)):
+        surrogate = fit_surrogate(data, seed)
+    listed = _judged(candidates, data, names, target, seed)
+    if not listed:
+        raise ValueError(
+            f"no formula of the operators {', '.join(operators or ())} has a value at all rows; allow more operators"
+        )
+    expressions = _pareto([e for e, _ in listed])
+    best = _recommended(listed, data)
+    found, message = _verdict(best, data, surrogate)
+    return Discovery(best, expressions, found, message, tuple(search.trace), beside)
+
+
+def _checked(
+    x: Any, y: Any, names: Sequence[str] | None, target: str, weights: Any
+) -> tuple[Data, tuple[str, ...], str]:
+    inputs, outputs, names, targets = check_table(x, y, names, target)
+    if outputs.shape[1] != 1:
+        raise ValueError(f"y has {outputs.shape[1]} columns; discover one target at a time")
+    if len(inputs) < LEAST_ROWS:
+        raise ValueError(f"the table has {len(inputs)} rows; a formula needs at least {LEAST_ROWS}")
+    for i in range(inputs.shape[1]):
+        for j in range(i):
+            if np.array_equal(inputs[:, i], inputs[:, j]):
+                raise ValueError(
+                    f"the inputs {names[j]!r} and {names[i]!r} are equal in every row; leave one of them out"
+                )
+    known = None
+    if weights is not None:
+        known = np.asarray(weights, float)
+        if known.shape != (len(inputs),) or np.min(known) < 0 or not np.any(known > 0):
+            raise ValueError(f"weights have shape {known.shape}; expected ({len(inputs)},), non-negative, not all zero")
+        check_finite(known[:, None], ("weights",))
+    return Data(tuple(inputs.astype(float).T), outputs[:, 0].astype(float), known), names, targets[0]
+
+
+def _words(candidate: Candidate) -> set[str]:
+    words = {node[0] for node in walk(candidate.tree) if node[0] in FUNCTIONS}
+    roots = any(
+        node[0] == "pow" and ((value := exact(node[2])) is None or value.denominator > 1)
+        for node in walk(candidate.tree)
+    )
+    return words | ({"sqrt"} if roots else set())
+
+
+def _judged(
+    candidates: list[Candidate], data: Data, names: tuple[str, ...], target: str, seed: int
+) -> list[tuple[Expression, Candidate]]:
+    """The best candidates as expressions, with constants snapped where that is safe and errors on rows that the constants have not seen."""
+    scale = max(float(np.sqrt(data.variance)), 1e-300)
+    out: list[tuple[Expression, Candidate]] = []
+    for plain in _spread(candidates):
+        candidate, record = snapped(plain, data)
+        if any(candidate.tree == other.tree for _, other in out):
+            continue
+        found = refine(candidate.tree, candidate.constants, data.columns, data.y, data.weights, 3)
+        if found is None:
+            continue
+        metrics = {
+            "data": float(np.sqrt(candidate.mean_square)) / scale,
+            "heldout": float(np.sqrt(_unseen(candidate, data, seed))) / scale,
+        }
+        beyond = _beyond(candidate, data)
+        if beyond is not None:
+            metrics["beyond"] = float(np.sqrt(beyond)) / scale
+        errors = np.sqrt(np.diag(found.covariance))
+        expression = Expression(
+            candidate.tree, tuple(candidate.constants.tolist()), names, target, tuple(errors.tolist()), record, metrics
+        )
+        out.append((expression, candidate))
+    return out
+
+
+def _spread(candidates: list[Candidate]) -> list[Candidate]:
+    """The best few by score, and the front of length against error."""
+    front: list[Candidate] = []
+    for candidate in sorted(candidates, key=lambda c: (c.complexity, c.mean_square)):
+        if not front or candidate.mean_square < 0.5 * front[-1].mean_square:
+            front.append(candidate)
+    return best_first([*candidates[:5], *front], SHOWN)
+
+
+def _unseen(candidate: Candidate, data: Data, seed: int) -> float:
+    """Mean square error by cross-validation of the constants."""
+    fold = np.random.default_rng(seed).permutation(len(data.y)) % FOLDS
+    return _refitted(candidate, data, [fold == k for k in range(FOLDS)])
+
+
+def _beyond(candidate: Candidate, data: Data) -> float | None:
+    """Mean square error at the outer rows of constants refitted without them: rows beyond 85 % of the range of the first variable, in either direction."""
+    x = data.columns[0]
+    low, high = np.quantile(x, [0.075, 0.925])
+    outer = (x < low) | (x > high)
+    return _refitted(candidate, data, [outer]) if 0 < outer.sum() < len(x) - len(candidate.constants) else None
+
+
+def _refitted(candidate: Candidate, data: Data, parts: list[np.ndarray]) -> float:
+    total, weight = 0.0, 0.0
+    weights = np.ones(len(data.y)) if data.weights is None else data.weights
+    for out in parts:
+        columns = [column[~out] for column in data.columns]
+        found = refine(candidate.tree, candidate.constants, columns, data.y[~out], weights[~out], 15)
+        constants = candidate.constants if found is None else found.constants
+        with np.errstate(all="ignore"):
+            value = np.asarray(evaluate(candidate.tree, [column[out] for column in data.columns], constants), float)
+        total += float(np.sum(weights[out] * (value - data.y[out]) ** 2))
+        weight += float(np.sum(weights[out]))
+    return total / weight if np.isfinite(total) else float("inf")
+
+
+def _pareto(expressions: list[Expression]) -> tuple[Expression, ...]:
+    kept: list[Expression] = []
+    for e in sorted(expressions, key=lambda e: (e.complexity, e.metrics["heldout"])):
+        if not kept or e.metrics["heldout"] < kept[-1].metrics["heldout"] * (1 - 1e-3):
+            kept.append(e)
+    return tuple(kept)
+
+
+def _recommended(listed: list[tuple[Expression, Candidate]], data: Data) -> Expression:
+    """The shortest description among those that unseen rows do not speak against."""
+    least = min(e.metrics["heldout"] for e, _ in listed)
+    fair = [(c.score, e) for e, c in listed if e.metrics["heldout"] <= max(1.05 * least, 1e-9)]
+    return min(fair, key=lambda pair: pair[0])[1]
+
+
+def _verdict(best: Expression, data: Data, surrogate: Surrogate | None) -> tuple[bool, str]:
+    unseen = best.metrics["heldout"]
+    if unseen < 1e-9:
+        return True, f"found: {best}, exact to rounding"
+    if unseen > 0.9:
+        return False, "no formula was found that predicts unseen rows better than their mean"
+    if best.complexity > LONGEST:
+        return (
+            False,
+            f"no short form was found; the best formula has {best.complexity} parts and misses {unseen:.2g} of the deviation on unseen rows",
+        )
+    if surrogate is not None:
+        smooth = float(np.sqrt(surrogate.heldout / max(data.variance, 1e-300)))
+        if unseen > AS_GOOD * smooth:
+            return (
+                False,
+                f"no short form was found: the best formula misses {unseen:.2g} of the deviation on unseen rows, a smooth model only {smooth:.2g}",
+            )
+        return (
+            True,
+            f"found: {best}; it misses {unseen:.2g} of the deviation on unseen rows, a smooth model {smooth:.2g}",
+        )
+    return True, f"found: {best}; it misses {unseen:.2g} of the deviation on unseen rows"

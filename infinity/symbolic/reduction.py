@@ -1,0 +1,157 @@
+r"""Fewer variables: directions in which a function does not change, or changes by a power.
+
+    translation   sum_i b_i u_i = 0                  ->  y = F(differences and sums of variables)
+    scaling       sum_i a_i x_i u_i = alpha u        ->  y = prod x^p F(products of powers)
+
+Both are null vectors of a matrix of the surrogate's derivatives at many points, brought to reduced row echelon form and snapped to simple fractions: for
+pivots i and free variables j, `z_j = x_j / prod_i x_i^{a_ij}` and the prefactor is `prod_i x_i^{alpha_i}`. A reduction is a proposal; whether the data
+follow it is for a fit in the new variables to say.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from fractions import Fraction
+
+import numpy as np
+from jaxtyping import Float
+
+from .algebra import ONE, add, mul, power
+from .candidates import Data
+from .surrogate import Surrogate
+from .tree import Tree, evaluate, number
+
+# Fractions of exponents that are tried, and how far a null vector may lie from them.
+_SIMPLE = tuple(sorted({Fraction(n, d) for d in (1, 2, 3) for n in range(-9, 10) if abs(n / d) <= 4}))
+_NEAR = 0.12
+
+
+@dataclasses.dataclass(frozen=True)
+class Reduction:
+    """New variables as trees of the old ones, the prefactor, and what it is called."""
+
+    kind: str
+    variables: tuple[Tree, ...]
+    prefactor: Tree
+    misfit: float
+
+    def apply(self, data: Data) -> Data | None:
+        """The data in the new variables, divided by the prefactor and weighted by its square; `None` where that cannot be."""
+        with np.errstate(all="ignore"):
+            columns = tuple(
+                np.broadcast_to(evaluate(tree, data.columns, ()), data.y.shape).astype(float) for tree in self.variables
+            )
+            front = np.broadcast_to(np.asarray(evaluate(self.prefactor, data.columns, ()), float), data.y.shape)
+            y = data.y / front
+        if not all(np.all(np.isfinite(part)) for part in (*columns, y, front)):
+            return None
+        weights = np.ones_like(y) if data.weights is None else data.weights
+        plain = self.prefactor == ONE and data.weights is None
+        return Data(columns, y, None if plain else weights * front**2)
+
+
+def reductions(data: Data, surrogate: Surrogate) -> Iterator[Reduction]:
+    """Proposals, those that take away most first."""
+    x = np.stack(data.columns, axis=1)
+    points = surrogate.inner(x[:: max(1, len(x) // 300)])
+    u = surrogate.predict(points)
+    du = surrogate.gradient(points)
+    yield from _scalings(points, u, du)
+    yield from _translations(points, du, surrogate)
+
+
+def _scalings(points: np.ndarray, u: np.ndarray, du: np.ndarray) -> Iterator[Reduction]:
+    positive = [d for d in range(points.shape[1]) if np.min(points[:, d]) > 0]
+    if not positive:
+        return
+    rows = np.concatenate([points[:, positive] * du[:, positive], -u[:, None]], axis=1)
+    seen: set[tuple] = set()
+    for vectors, misfit in _null_spaces(rows, len(positive)):
+        key = tuple(vectors.ravel().tolist())
+        if key in seen:
+            continue
+        seen.add(key)
+        pivots = pivots_of(vectors)
+        variables, front = [], ONE
+        for d in range(points.shape[1]):
+            place = positive.index(d) if d in positive else None
+            if place is not None and place in pivots:
+                continue
+            tree: Tree = ("x", d)
+            if place is not None:
+                tree = mul(
+                    tree,
+                    *(power(("x", positive[i]), number(-row[place])) for i, row in zip(pivots, vectors, strict=True)),
+                )
+            variables.append(tree)
+        for i, row in zip(pivots, vectors, strict=True):
+            front = mul(front, power(("x", positive[i]), number(row[-1])))
+        yield Reduction("scaling", tuple(variables), front, misfit)
+
+
+def _null_spaces(rows: Float[np.ndarray, "n E"], variables: int) -> Iterator[tuple[np.ndarray, float]]:
+    """Snapped null spaces in reduced row echelon form, the largest first."""
+    scale = np.sqrt(np.mean(rows**2, axis=0)) + 1e-300
+    _, s, V = np.linalg.svd(rows / scale / np.sqrt(len(rows)), full_matrices=True)
+    s = np.concatenate([s, np.zeros(max(0, V.shape[0] - len(s)))])
+    for count in range(min(variables, len(s) - 1), 0, -1):
+        if s[-count] > 0.25:
+            continue
+        null = V[-count:] / scale
+        snapped = _snapped(_echelon(null, variables))
+        if snapped is None:
+            continue
+        left = rows @ snapped.astype(float).T
+        size = np.sqrt(np.sum((rows[:, None, :] * snapped.astype(float)[None]) ** 2, axis=(0, 2)))
+        misfit = float(np.max(np.sqrt(np.sum(left**2, axis=0)) / size))
+        if misfit < 0.2:
+            yield snapped, misfit
+
+
+def _echelon(null: np.ndarray, variables: int) -> np.ndarray:
+    """Reduced row echelon form, each pivot the largest entry that is left; the last column, of the prefactor, is never one."""
+    rows = null.copy()
+    used: list[int] = []
+    for k in range(len(rows)):
+        entries = np.abs(rows[k:, :variables])
+        entries[:, used] = -1.0
+        best, pivot = np.unravel_index(int(np.argmax(entries)), entries.shape)
+        rows[[k, k + best]] = rows[[k + best, k]]
+        rows[k] /= rows[k, pivot]
+        for i in range(len(rows)):
+            if i != k:
+                rows[i] -= rows[i, pivot] * rows[k]
+        used.append(int(pivot))
+    return rows
+
+
+def pivots_of(vectors: np.ndarray) -> list[int]:
+    """For each row the column in which it is one and all others are zero."""
+    ones = lambda k, d: vectors[k, d] == 1 and all(vectors[i, d] == 0 for i in range(len(vectors)) if i != k)
+    return [next(d for d in range(vectors.shape[1] - 1) if ones(k, d)) for k in range(len(vectors))]
+
+
+def _snapped(rows: np.ndarray) -> np.ndarray | None:
+    """The rows with simple fractions as entries, `None` if one lies far from all of them."""
+    out = np.empty(rows.shape, dtype=object)
+    for place, value in np.ndenumerate(rows):
+        near = min(_SIMPLE, key=lambda f: abs(float(f) - value) + 0.02 * f.denominator)
+        if abs(float(near) - value) > _NEAR:
+            return None
+        out[place] = near
+    return out
+
+
+def _translations(points: np.ndarray, du: np.ndarray, surrogate: Surrogate) -> Iterator[Reduction]:
+    D = points.shape[1]
+    found = []
+    size = np.sqrt(np.mean(du**2, axis=0)) + 1e-300
+    for i in range(D):
+        for j in range(i + 1, D):
+            for sign in (1, -1):
+                misfit = float(np.sqrt(np.mean((du[:, i] + sign * du[:, j]) ** 2)) / np.hypot(size[i], size[j]))
+                if misfit < 0.2:
+                    found.append((misfit, i, j, sign))
+    for misfit, i, j, sign in sorted(found)[:2]:
+        joined = add(("x", j), mul(number(-sign), ("x", i)))
+        kept: list[Tree] = [("x", d) for d in range(D) if d not in (i, j)]
+        yield Reduction("translation", (joined, *kept), ONE, misfit)
