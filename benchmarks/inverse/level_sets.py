@@ -162,9 +162,10 @@ def main() -> None:
         "",
         header("0 (data, models, starts)"),
         "",
-        f"{n} points a call, float64, one process bound to one core, its CPU time (others use the machine); scipy: 100 points. Success is a residual of at
-        most 1e-10 of the range of values.", "Iterations are evaluations of value and gradient after the first. The call does everything; the projection is
-        its compiled first part alone.", "",
+        f"{n} points a call, float64, one process bound to one core, its CPU time (others use the machine); scipy: 100 points.",
+        "Success is a residual of at most 1e-10 of the range of values. Iterations are evaluations of value and gradient after the first.",
+        "The call does everything; the projection is its compiled first part alone.",
+        "",
         "| model | D | level | method | success | iterations, mean | most | us a point, the call | us, projection |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
