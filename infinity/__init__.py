@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from .io import load, save
     from .io.export import export
     from .models import AION, KHRONOS
-    from .symbolic import Discovery, Expression, discover
+    from .symbolic import Discovery, Expression, Separability, discover, separability
 
 __version__ = "0.1.0"
 
@@ -57,6 +57,7 @@ _HOMES = {
     "OutsideWarning": "fitting",
     "PrecisionWarning": "descent",
     "Result": "fitting",
+    "Separability": "symbolic",
     "Sobol": "fitting",
     "Tower": "descent",
     "certify": "closure",
@@ -70,6 +71,7 @@ _HOMES = {
     "resum": "descent",
     "sample_next": "fitting",
     "save": "io",
+    "separability": "symbolic",
     "sobol": "fitting",
     "tower": "descent",
 }
@@ -90,6 +92,7 @@ __all__ = [
     "OutsideWarning",
     "PrecisionWarning",
     "Result",
+    "Separability",
     "Sobol",
     "Tower",
     "basis",
@@ -110,6 +113,7 @@ __all__ = [
     "resum",
     "sample_next",
     "save",
+    "separability",
     "sobol",
     "symbolic",
     "tower",

@@ -37,7 +37,9 @@ class Reduction:
     def apply(self, data: Data) -> Data | None:
         """The data in the new variables, divided by the prefactor and weighted by its square; `None` where that cannot be."""
         with np.errstate(all="ignore"):
-            columns = tuple(np.broadcast_to(evaluate(tree, data.columns, ()), data.y.shape).astype(float) for tree in self.variables)
+            columns = tuple(
+                np.broadcast_to(evaluate(tree, data.columns, ()), data.y.shape).astype(float) for tree in self.variables
+            )
             front = np.broadcast_to(np.asarray(evaluate(self.prefactor, data.columns, ()), float), data.y.shape)
             y = data.y / front
         if not all(np.all(np.isfinite(part)) for part in (*columns, y, front)):
@@ -63,7 +65,7 @@ def _scalings(points: np.ndarray, u: np.ndarray, du: np.ndarray) -> Iterator[Red
         return
     rows = np.concatenate([points[:, positive] * du[:, positive], -u[:, None]], axis=1)
     seen: set[tuple] = set()
-    for vectors, misfit in _null_spaces(rows, len(positive)):
+    for vectors, misfit in null_spaces(rows, len(positive)):
         key = tuple(vectors.ravel().tolist())
         if key in seen:
             continue
@@ -76,14 +78,17 @@ def _scalings(points: np.ndarray, u: np.ndarray, du: np.ndarray) -> Iterator[Red
                 continue
             tree: Tree = ("x", d)
             if place is not None:
-                tree = mul(tree, *(power(("x", positive[i]), number(-row[place])) for i, row in zip(pivots, vectors, strict=True)))
+                tree = mul(
+                    tree,
+                    *(power(("x", positive[i]), number(-row[place])) for i, row in zip(pivots, vectors, strict=True)),
+                )
             variables.append(tree)
         for i, row in zip(pivots, vectors, strict=True):
             front = mul(front, power(("x", positive[i]), number(row[-1])))
         yield Reduction("scaling", tuple(variables), front, misfit)
 
 
-def _null_spaces(rows: Float[np.ndarray, "n E"], variables: int) -> Iterator[tuple[np.ndarray, float]]:
+def null_spaces(rows: Float[np.ndarray, "n E"], variables: int) -> Iterator[tuple[np.ndarray, float]]:
     """Snapped null spaces in reduced row echelon form, the largest first."""
     scale = np.sqrt(np.mean(rows**2, axis=0)) + 1e-300
     _, s, V = np.linalg.svd(rows / scale / np.sqrt(len(rows)), full_matrices=True)
