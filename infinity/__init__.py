@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from .io.export import export
     from .models import AION, INN, KHRONOS, HiDeNN, Oblique
     from .pde import Solution, solve
-    from .symbolic import Discovery, Expression, discover
+    from .symbolic import Discovery, Expression, Separability, discover, separability
 
 __version__ = "0.1.0"
 
@@ -79,6 +79,7 @@ _HOMES = {
     "PrecisionWarning": "descent",
     "Result": "fitting",
     "Roots": "inverse",
+    "Separability": "symbolic",
     "Sobol": "fitting",
     "Solution": "pde",
     "Tower": "descent",
@@ -99,6 +100,7 @@ _HOMES = {
     "roots": "inverse",
     "sample_next": "fitting",
     "save": "io",
+    "separability": "symbolic",
     "sobol": "fitting",
     "solve": "pde",
     "tower": "descent",
@@ -128,6 +130,7 @@ __all__ = [
     "PrecisionWarning",
     "Result",
     "Roots",
+    "Separability",
     "Sobol",
     "Solution",
     "Tower",
@@ -157,6 +160,7 @@ __all__ = [
     "roots",
     "sample_next",
     "save",
+    "separability",
     "sobol",
     "solve",
     "symbolic",

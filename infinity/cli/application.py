@@ -371,6 +371,51 @@ def _invert(
     invert(fitted, options, Path(TABLE) if out is None else out)
 
 
+@app.command("discover")
+def _discover(
+    data: Annotated[Path, typer.Argument(help="The table: CSV, TSV, Parquet or NPZ, with named columns.")],
+    target: Annotated[str, typer.Option("--target", "-t", help="The column that the formula is for.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="The folder for formulas and pictures. [default: runs/<name of DATA>-formula]"
+        ),
+    ] = None,
+    inputs: Annotated[list[str] | None, typer.Option("--inputs", help="Only these inputs: a,b,c.")] = None,
+    ignore: Annotated[list[str] | None, typer.Option("--ignore", help="All columns but these: a,b,c.")] = None,
+    operators: Annotated[
+        list[str] | None, typer.Option("--operators", help="Only these functions: exp,log,sqrt.")
+    ] = None,
+    engine: Annotated[
+        str, typer.Option("--engine", help="What searches the raw data beside us: auto, native, pyoperon or pysr.")
+    ] = "auto",
+    effort: Annotated[int, typer.Option("--effort", min=0, help="How many surrogates the search may fit.")] = 12,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, max=_LARGEST_SEED, help="Of held-out rows and of the engine.")
+    ] = 0,
+    plots: Annotated[bool, typer.Option(help="Draw front.png and parity.png.")] = True,
+) -> None:
+    """Find closed forms for a column of a table."""
+    from ..io import check_writable, column_names, read_table
+    from .columns import choose_columns, split_names
+    from .discover import discover_formula
+    from .folder import check_replaceable
+
+    folder = Path("runs") / f"{data.stem}-formula" if out is None else out
+    check_replaceable(folder)
+    check_writable(folder)
+    available = column_names(data)
+    chosen = choose_columns(
+        str(data), available, [target], split_names(inputs, available), split_names(ignore, available) or []
+    )
+    table = read_table(data, [*chosen, target])
+    _prepare_jax(False)
+    words = (
+        None if operators is None else [word.strip() for item in operators for word in item.split(",") if word.strip()]
+    )
+    discover_formula(table, chosen, target, folder, words, engine, effort, seed, plots)
+
+
 @app.command("run")
 def _run(
     configs: Annotated[list[Path], typer.Argument(metavar="CONFIG...", help="TOML files, such as those in configs/.")],

@@ -6,7 +6,9 @@ from .factors import factors, partial_dependence
 from .field import field
 from .figure import new_axes
 from .forecast import forecast, series_axes
+from .front import front
 from .functions import functions
+from .interactions import interactions
 from .level_set import level_set
 from .loss_plane import loss_plane
 from .parity import parity
@@ -19,7 +21,9 @@ __all__ = [
     "factors",
     "field",
     "forecast",
+    "front",
     "functions",
+    "interactions",
     "level_set",
     "loss_plane",
     "new_axes",

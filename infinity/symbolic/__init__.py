@@ -2,5 +2,6 @@
 
 from .discover import Discovery, discover
 from .expression import Expression, Formula
+from .separability import Separability, separability
 
-__all__ = ["Discovery", "Expression", "Formula", "discover"]
+__all__ = ["Discovery", "Expression", "Formula", "Separability", "discover", "separability"]

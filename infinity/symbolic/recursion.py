@@ -3,8 +3,8 @@ r"""From data to formulas, by taking apart what can be taken apart.
     solve(data) = sparse sums, scaling laws, one variable
                 + for each proposal (scaling, translation, sum or product of two groups): solve(the smaller problem), put back, refined on the measurements
 
-Scores propose, refits decide. Work is counted in evaluations of formulas and fits of surrogates, never in seconds, so that a seed gives one answer. The trace says
-what was tried and what came of it.
+Scores propose, refits decide. Work is counted in fits of surrogates, never in seconds, so that a seed gives one answer.
+The trace says what was tried and what came of it.
 """
 
 import dataclasses
@@ -14,6 +14,7 @@ import numpy as np
 from .algebra import add, mul, substituted
 from .candidates import Candidate, Data, best_first, is_exact, polished
 from .library import find_one
+from .monomials import find_monomials
 from .reduction import Reduction, reductions
 from .scaled import find_scaled
 from .separation import Split, part_of, rest_of, splits
@@ -26,6 +27,8 @@ from .tree import evaluate
 CARRIED = 3
 # How much worse than the free surrogate a fit in fewer variables may be.
 ACCEPTED = 1.3
+# A formula so short that fits as well as can be is not questioned.
+SHORT = 30
 # On clean data the free surrogate may be better by luck: a reduction that holds to this part is taken anyway.
 CLEAN = 0.01
 
@@ -56,7 +59,11 @@ def solve(data: Data, search: Search, depth: int = 0, surrogate: Surrogate | Non
         found = found if found and is_exact(found[0], data) else best_first([*found, *sums_of(data, True)])
         _report(search, depth, "one variable", found, data)
         return found[:CARRIED]
-    found = sums_of(data, True, wide=False)
+    found = find_monomials(data)
+    if found and is_exact(found[0], data):
+        _report(search, depth, f"powers of {D} variables", found, data)
+        return found
+    found = best_first([*found, *sums_of(data, True, wide=False)])
     _report(search, depth, f"sums of {D} variables", found, data)
     if found and is_exact(found[0], data):
         return found
@@ -68,9 +75,9 @@ def solve(data: Data, search: Search, depth: int = 0, surrogate: Surrogate | Non
         if surrogate is None:
             search.surrogates -= 1
             surrogate = fit_surrogate(data, search.seed)
-        if surrogate is not None:
+        if surrogate is not None and not _enough(found, surrogate):
             found = _apart(data, surrogate, search, depth, found)
-    if D <= 3 and not (found and is_exact(found[0], data)):
+    if D <= 3 and not (found and (is_exact(found[0], data) or (surrogate is not None and _enough(found, surrogate)))):
         found = best_first([*found, *sums_of(data, True)])
         _report(search, depth, f"larger sums of {D} variables", found, data)
     return found[: CARRIED if depth else None]
@@ -109,11 +116,18 @@ def _apart(data: Data, surrogate: Surrogate, search: Search, depth: int, found: 
             if is_exact(found[0], data):
                 return found
             break
+    if found and _enough(found, surrogate):
+        return found
     for split in splits(data, surrogate):
         found = best_first([*found, *_joined(data, surrogate, split, search, depth)])
-        if is_exact(found[0], data):
+        if found and (is_exact(found[0], data) or _enough(found, surrogate)):
             break
     return found
+
+
+def _enough(found: list[Candidate], surrogate: Surrogate) -> bool:
+    """Whether a short formula already does as well on all rows as the free surrogate on rows that it has not seen."""
+    return bool(found) and found[0].complexity <= SHORT and found[0].mean_square <= surrogate.heldout
 
 
 def _put_back(reduction: Reduction, solved: list[Candidate], data: Data) -> list[Candidate]:

@@ -65,7 +65,7 @@ def _scalings(points: np.ndarray, u: np.ndarray, du: np.ndarray) -> Iterator[Red
         return
     rows = np.concatenate([points[:, positive] * du[:, positive], -u[:, None]], axis=1)
     seen: set[tuple] = set()
-    for vectors, misfit in _null_spaces(rows, len(positive)):
+    for vectors, misfit in null_spaces(rows, len(positive)):
         key = tuple(vectors.ravel().tolist())
         if key in seen:
             continue
@@ -88,7 +88,7 @@ def _scalings(points: np.ndarray, u: np.ndarray, du: np.ndarray) -> Iterator[Red
         yield Reduction("scaling", tuple(variables), front, misfit)
 
 
-def _null_spaces(rows: Float[np.ndarray, "n E"], variables: int) -> Iterator[tuple[np.ndarray, float]]:
+def null_spaces(rows: Float[np.ndarray, "n E"], variables: int) -> Iterator[tuple[np.ndarray, float]]:
     """Snapped null spaces in reduced row echelon form, the largest first."""
     scale = np.sqrt(np.mean(rows**2, axis=0)) + 1e-300
     _, s, V = np.linalg.svd(rows / scale / np.sqrt(len(rows)), full_matrices=True)
