@@ -3,9 +3,9 @@
 import time
 
 import numpy as np
-import skfem
-import skfem.helpers as h
-from skfem import Basis, BilinearForm, Functional, LinearForm, MeshTri
+import skfem  # pyright: ignore[reportMissingImports]
+import skfem.helpers as h  # pyright: ignore[reportMissingImports]
+from skfem import Basis, BilinearForm, Functional, LinearForm, MeshTri  # pyright: ignore[reportMissingImports]
 
 ELEMENTS = {"P1": skfem.ElementTriP1, "P2": skfem.ElementTriP2}
 

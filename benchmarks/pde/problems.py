@@ -9,6 +9,7 @@ given with and without.
 import argparse
 import time
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +28,8 @@ PI = np.pi
 
 
 def timed(call, repeats: int = 3):
-    seconds = []
+    seconds: list[float] = []
+    result: Any = None
     for _ in range(repeats):
         began = time.perf_counter()
         result = call()

@@ -7,6 +7,7 @@ from .moving import Moved, move_nodes
 from .notation import coordinates, function, test, trial
 from .pointwise import Energy, Weak
 from .result import Solution
+from .slabs import March, march
 from .solve import solve
 from .space import Space
 
@@ -15,6 +16,7 @@ __all__ = [
     "Energy",
     "Expression",
     "Mapping",
+    "March",
     "Modes",
     "Moved",
     "Solution",
@@ -23,6 +25,7 @@ __all__ = [
     "coordinates",
     "eigenvalues",
     "function",
+    "march",
     "move_nodes",
     "solve",
     "test",

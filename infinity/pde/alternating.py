@@ -21,7 +21,7 @@ from .norm import norm
 _SWEEPS, _ALONE, _MOST = 12, 6, 60
 _SHIFT = 1e-13
 # Rounding of a relative residual, and the decrease for the work of a new product below which no more are added.
-_FLOOR, _STALL = 3e-14, 0.98
+_FLOOR, _STALL = 1e-13, 0.98
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -108,6 +108,28 @@ class Axis:
         return self._modal.project(values)
 
     @property
+    def fitting_points(self) -> Float[np.ndarray, " _"]:
+        """The Gauss points and the two ends."""
+        return np.concatenate([self.points, np.asarray(self.basis.breakpoints, float)[[0, -1]]])
+
+    @functools.cached_property
+    def fitting(self) -> Float[np.ndarray, "n _"]:
+        """From values at the fitting points to coefficients in the basis: the best approximation that meets the values at the ends which are held."""
+        held = [k for k, side in enumerate(("left", "right")) if self.ends in (side, "both")]
+        n, number = self.basis.size, len(self.points)
+        columns = [(0, n - 1)[k] for k in held]
+        rest = np.setdiff1d(np.arange(n), columns)
+        B, root = self._modal.splines(0), np.sqrt(self.weights)[:, None]
+        Q, R = np.linalg.qr(root * B[:, rest])
+        best = scipy.linalg.solve_triangular(R, Q.T * root.T)
+        matrix = np.zeros((n, number + 2))
+        matrix[rest, :number] = best
+        for k, column in zip(held, columns, strict=True):
+            matrix[column, number + k] = 1.0
+            matrix[rest, number + k] = -best @ B[:, column]
+        return matrix
+
+    @property
     def ones(self) -> Float[np.ndarray, " size"]:
         """The unknowns of the function one, or of its best approximation where it does not meet the conditions."""
         return self.values().T @ self.weights

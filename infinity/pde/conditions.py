@@ -46,10 +46,10 @@ def lift(space: Space, axes: Mapping[Coordinate, Axis], component: int = 0) -> F
 def coefficients(
     g: Expression, axes: Mapping[Coordinate, Axis], face: tuple[Coordinate, float] | None = None
 ) -> dict[Coordinate, np.ndarray]:
-    """The best approximation of a known function, or of its values on a face: coefficients `(n_d, R)`, there `(1, R)`."""
+    """A known function, or its values on a face, in the bases: coefficients `(n_d, R)`, there `(1, R)`; the best that meet held ends."""
     on_face = {} if face is None else {face[0]: np.array([face[1]])}
-    points = {c: on_face.get(c, axis.points) for c, axis in axes.items()}
-    projections = {c: np.eye(1) if c in on_face else axis.project(np.eye(len(axis.points))) for c, axis in axes.items()}
+    points = {c: on_face.get(c, axis.fitting_points) for c, axis in axes.items()}
+    projections = {c: np.eye(1) if c in on_face else axis.fitting for c, axis in axes.items()}
     parts = []
     for term in g.terms:
         mixed = [f for f in term.functions if len(f.coordinates) > 1]

@@ -28,7 +28,7 @@ from .truncation import truncated
 LARGEST, _FLOOR = 2_000_000, 1e-15
 # Above this, few products of a positive problem are tried first.
 _QUICK = 100_000
-_ROUNDS, _HIGHEST_DEGREE = 9, 9
+_ROUNDS, _HIGHEST_DEGREE, _LONGEST = 9, 9, 600
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -121,9 +121,9 @@ def solve(
         if tolerance is None or error <= tolerance:
             break
         rate = np.log2(previous / error) if np.isfinite(previous) else np.inf
-        stuck = error > 0.7 * previous and error < 1e-9  # rounding
+        stuck = error < 3e-15 or (error > 0.5 * previous and error < 1e-9)  # rounding
         following = _next(coarse.system.space, indicators, error, tolerance, rate, raised)
-        if stuck or following is None or _count(following) > max(largest, 1) * 4:
+        if stuck or following is None or _too_large(following, largest):
             break
         raised = any(
             b.degree > a.degree
@@ -197,8 +197,10 @@ def _next(
     return space.with_bases(bases)
 
 
-def _count(space: Space) -> float:
-    return float(np.prod([float(basis.size) for basis in space.bases.values()]))
+def _too_large(space: Space, largest: int) -> bool:
+    """Whether a space has more functions than are solved for, in all or in one coordinate."""
+    sizes = [float(basis.size) for basis in space.bases.values()]
+    return float(np.prod(sizes)) > 4 * max(largest, 1) or max(sizes) > _LONGEST
 
 
 def _line(discrete: _Discrete, factors: Factors, error: float) -> dict[str, Any]:
