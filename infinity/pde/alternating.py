@@ -14,6 +14,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .additive import additive
+from .definite import is_positive
 from .diagonalisation import diagonal
 from .kronecker import Factors, Kronecker, concatenated, scaled
 from .norm import norm
@@ -61,34 +63,12 @@ def solve_products(
     )
     reached = max(_FLOOR, 0.05 * tolerance) if tolerance is not None else _FLOOR
     turned = [o if t is None or o is None else np.linalg.solve(t, o) for t, o in zip(turn, ones, strict=False)]
-    start = _additive(inner, sweep.load, turned)
+    start = additive(inner, sweep.load, turned)
     factors, error = sweep.run(start, _MOST if modes is None else modes, reached)
     if start is not None:
         words += " from the additive solution"
     back = [f if t is None else t @ f for t, f in zip(turn, factors, strict=True)]
     return Products(back, words, error, reached, sweep.count)
-
-
-def is_positive(operator: Kronecker) -> bool:
-    """Whether an operator is seen to be symmetric and positive.
-
-    Every matrix is semidefinite, or each term acts in one direction and the smallest eigenvalues add up to more than zero.
-    """
-    if not all(np.max(np.abs(m - m.T)) <= 1e-11 * np.max(np.abs(m)) for bank in operator.banks for m in bank):
-        return False
-    ends = [[np.linalg.eigvalsh(m)[[0, -1]] for m in bank] for bank in operator.banks]
-    near_zero = lambda pair: pair[0] > -1e-10 * max(abs(pair[0]), abs(pair[1]))
-    if all(number > 0 and all(near_zero(ends[d][i]) for d, i in enumerate(index)) for number, index in operator.terms):
-        return True
-    smallest = 0.0
-    for number, index in operator.terms:
-        pairs = [ends[d][i] for d, i in enumerate(index)]
-        active = [pair for pair in pairs if pair[1] - pair[0] > 1e-12 * np.max(np.abs(pair))]
-        rest = number * float(np.prod([pair[0] for pair in pairs if pair[1] - pair[0] <= 1e-12 * np.max(np.abs(pair))]))
-        if len(active) > 1:
-            return False
-        smallest += min((active[0] * rest).tolist()) if active else rest
-    return smallest > 0
 
 
 def _adjoint(operator: Kronecker, load: Factors) -> Factors:
@@ -246,38 +226,3 @@ def pruned(factors: Factors) -> Factors:
     sizes = np.prod([np.linalg.norm(f, axis=0) for f in factors], axis=0)
     kept = sizes > 1e-17 * np.max(sizes) if len(sizes) and np.max(sizes) > 0 else np.arange(len(sizes)) == 0
     return [f[:, kept] for f in factors]
-
-
-def _additive(operator: Kronecker, load: Factors, ones: Sequence[np.ndarray | None]) -> Factors | None:
-    """The best sum of functions of one coordinate each, where the space holds the constants; the constant is shared out evenly."""
-    directions = len(operator.banks)
-    unit = [o / np.linalg.norm(o) for o in ones if o is not None]
-    if directions < 3 or len(unit) < directions:
-        return None
-    images = [[m @ one for m in bank] for bank, one in zip(operator.banks, unit, strict=True)]
-    values = np.array([[unit[d] @ images[d][i] for d, i in enumerate(index)] for _, index in operator.terms])
-    sizes = np.array(operator.shape)
-    ends = np.concatenate([[0], np.cumsum(sizes)])
-    system = np.zeros((ends[-1], ends[-1]))
-    for t, (number, index) in enumerate(operator.terms):
-        for d in range(directions):
-            rest = number * np.prod(np.delete(values[t], d))
-            if rest:
-                system[ends[d] : ends[d + 1], ends[d] : ends[d + 1]] += rest * operator.banks[d][index[d]]
-            for e in range(d):
-                rest = number * np.prod(np.delete(values[t], [e, d]))
-                if rest:
-                    block = rest * np.outer(images[d][index[d]], images[e][index[e]])
-                    system[ends[d] : ends[d + 1], ends[e] : ends[e + 1]] += block
-                    system[ends[e] : ends[e + 1], ends[d] : ends[d + 1]] += block.T
-    shares = [one @ f for one, f in zip(unit, load, strict=True)]
-    right = np.concatenate(
-        [load[d] @ np.prod([s for e, s in enumerate(shares) if e != d], axis=0) for d in range(directions)]
-    )
-    found = np.linalg.lstsq(system, right, rcond=1e-14)[0]
-    factors = []
-    for d in range(directions):
-        columns = np.repeat(unit[d][:, None], directions, axis=1)
-        columns[:, d] = found[ends[d] : ends[d + 1]]
-        factors.append(columns)
-    return factors

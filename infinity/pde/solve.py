@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..basis import BSpline
-from .alternating import is_positive, solve_products
+from .alternating import solve_products
 from .assembly import System, assemble, check_form
+from .definite import is_positive
 from .expressions import Expression
 from .function_space import Difference, as_model, coefficients, compressed, distance
 from .kronecker import Factors
