@@ -76,7 +76,7 @@ TARGETS = {
 }
 
 
-def samples(target: Target, count: int) -> tuple[np.ndarray, np.ndarray]:
+def samples(target: Target, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Places and weights that sum to their number."""
     x = (np.arange(count) + 0.5) / count
     if target.singular is not None:
@@ -123,7 +123,7 @@ class Row(NamedTuple):
 
     name: str
     degree: int
-    count: int
+    size: int
     uniform: float
     trained: float
     optimum: float
@@ -137,15 +137,15 @@ class Row(NamedTuple):
     def asked(self) -> str:
         """Whether the numbers that are asked for are met."""
         gains = GAINS.get((self.name, self.degree))
-        wanted = [self.gain >= 0.95 * gains[COUNTS.index(self.count)]] if gains and self.count in COUNTS else []
+        wanted = [self.gain >= 0.95 * gains[COUNTS.index(self.size)]] if gains and self.size in COUNTS else []
         if self.degree == 1:
             wanted.append(self.trained <= 1.1 * self.optimum)
-        elif self.count == 40:
+        elif self.size == 40:
             wanted.append(self.trained <= 1.15 * self.optimum)
         return "" if not wanted else "yes" if all(wanted) else "no"
 
 
-def one(name: str, degree: int, count: int, number: int) -> Row:
+def one(name: str, degree: int, size: int, number: int) -> Row:
     """Fit one function with `count` functions of a degree, on trained and on uniform nodes."""
     target, cells = TARGETS[name], count - degree
     x, weights = samples(target, number)
@@ -177,7 +177,7 @@ def picture(rows: list[Row]) -> Any:
     for ax, name in zip(axes, names, strict=True):
         for degree, colour in ((1, BLUE), (3, ORANGE)):
             here = [row for row in rows if (row.name, row.degree) == (name, degree)]
-            n = [row.count for row in here]
+            n = [row.size for row in here]
             ax.loglog(n, [row.uniform for row in here], ":", color=colour)
             ax.loglog(n, [row.trained for row in here], "-o", color=colour, markersize=4, label=DEGREES[degree])
             ax.loglog(n, [row.optimum for row in here], "+", color=GREY, markersize=9)
@@ -205,7 +205,7 @@ def main() -> None:
             for name in chosen.functions:
                 rows.append(one(name, degree, count, 400 if chosen.quick else SAMPLES))
                 print(rows[-1], f"{rows[-1].gain:.4g} {rows[-1].trained / rows[-1].optimum:.3f}", flush=True)
-    rows.sort(key=lambda row: (list(TARGETS).index(row.name), row.degree, row.count))
+    rows.sort(key=lambda row: (list(TARGETS).index(row.name), row.degree, row.size))
     lines = [
         "Asked: hats within 10 % and cubic splines at n = 40 within 15 % of the asymptotic optimum, and the gains of `GAINS` (to 5 %).",
         "In the picture: dotted, uniform nodes; lines, trained nodes; crosses, the asymptotic optimum.",
@@ -226,7 +226,7 @@ def main() -> None:
                 [
                     row.name,
                     DEGREES[row.degree],
-                    row.count,
+                    row.size,
                     *(f"{error:.2e}" for error in (row.uniform, row.trained, row.optimum)),
                     f"{row.trained / row.optimum:.3f}",
                     f"{row.gain:.4g}",
