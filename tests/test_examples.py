@@ -34,6 +34,7 @@ def test_docstrings(name):
         "docs/differential-equations.md",
         "docs/drop-in.md",
         "docs/infinite-descent.md",
+        "docs/interpolants.md",
         "docs/inversion.md",
         "docs/sklearn.md",
         "docs/surrogate.md",

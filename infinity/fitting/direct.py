@@ -320,7 +320,9 @@ def _run(problem: Problem, state: State, iterations: int, report: Callable[[Stat
     for iteration in range(iterations):
         state = _advance(problem, state, jnp.asarray(iteration))
         report(state)
-        if int(state.calm) >= CALM_STEPS or float(state.damping) > 1e8 or float(state.size) < 1e-12:
+        # After every second step the evidence is another one, and what no longer moved may move again.
+        still = float(state.size) < 1e-12 and int(state.accepted) % 2 == 1
+        if int(state.calm) >= CALM_STEPS or float(state.damping) > 1e8 or still:
             return state, True
     return state, False
 
