@@ -79,19 +79,35 @@ def scored(tree: Tree, constants: Any, mean_square: float, data: Data, origin: s
 
 
 # What a function adds to its length in the description: those that physics seldom writes cost most.
-RARE = {"exp": 0.5, "log": 1.0, "sin": 1.0, "cos": 1.0, "tanh": 1.5, "tan": 3.0, "asin": 2.5, "acos": 2.5, "atan": 2.5, "sinh": 3.0, "cosh": 2.5, "abs": 2.0}
+RARE = {
+    "exp": 0.5,
+    "log": 1.0,
+    "sin": 1.0,
+    "cos": 1.0,
+    "tanh": 1.5,
+    "tan": 3.0,
+    "asin": 2.5,
+    "acos": 2.5,
+    "atan": 2.5,
+    "sinh": 3.0,
+    "cosh": 2.5,
+    "abs": 2.0,
+}
 
 
 def cost(tree: Tree) -> float:
-    """The length of a formula with its functions weighed by how rare they are."""
-    return size(tree) + sum(RARE.get(node[0], 0.0) for node in walk(tree))
+    """The length of a formula with its functions weighed by how rare they are, and its exact numbers by how many digits they have."""
+    odd = sum(0.5 * np.log2(max(abs(node[1]), 1) * node[2]) for node in walk(tree) if node[0] == "q")
+    return size(tree) + sum(RARE.get(node[0], 0.0) for node in walk(tree)) + float(odd)
 
 
 def score_of(relative: float, rows: int, constants: Float[np.ndarray, " K"], complexity: float) -> float:
     """Twice the description length, up to what is the same for all formulas."""
     sizes = np.abs(np.log10(np.abs(constants[constants != 0])))
     far = 4 * float(np.sum(np.maximum(sizes - 2, 0)))
-    return rows * float(np.log(relative + ROUNDING)) + len(constants) * float(np.log(rows)) + STRUCTURE * complexity + far
+    return (
+        rows * float(np.log(relative + ROUNDING)) + len(constants) * float(np.log(rows)) + STRUCTURE * complexity + far
+    )
 
 
 def is_exact(candidate: Candidate | None, data: Data) -> bool:
