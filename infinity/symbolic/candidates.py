@@ -96,8 +96,9 @@ RARE = {
 
 
 def cost(tree: Tree) -> float:
-    """The length of a formula with its functions weighed by how rare they are."""
-    return size(tree) + sum(RARE.get(node[0], 0.0) for node in walk(tree))
+    """The length of a formula with its functions weighed by how rare they are, and its exact numbers by how many digits they have."""
+    odd = sum(0.5 * np.log2(max(abs(node[1]), 1) * node[2]) for node in walk(tree) if node[0] == "q")
+    return size(tree) + sum(RARE.get(node[0], 0.0) for node in walk(tree)) + float(odd)
 
 
 def score_of(relative: float, rows: int, constants: Float[np.ndarray, " K"], complexity: float) -> float:

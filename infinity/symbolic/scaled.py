@@ -4,25 +4,29 @@ Starts for `c` are the directions in which a quadratic of the logarithms bends m
 `infinity.symbolic.profiles` runs all of them over the whole library. The best ones are refined on all rows, and their exponents snapped.
 """
 
+import dataclasses
 import itertools
+from fractions import Fraction
 
 import numpy as np
 from jaxtyping import Float
 
-from .algebra import ONE, add, mul, power
+from .algebra import ONE, ZERO, add, mul, power
 from .candidates import Candidate, Data, best_first, polished
 from .profiles import ROWS, Sample, Start, search
-from .shapes import SHAPES
-from .simplify import nearest_fractions, simplified
-from .tree import Tree, number
+from .refine import refine
+from .shapes import SHAPES, Shape
+from .simplify import simplified
+from .tree import evaluate, number
 
 # The program is compiled for these numbers of variables.
 WIDTHS = (2, 4, 6, 9)
-REFINED = 8
-_STEPS = 25
+REFINED = 18
+_STEPS = 32
 # Outer functions that laws of several variables have.
 _NAMES = (
-    "identity", "power -1", "power -2", "power 1/2", "power -1/2", "power 2", "log", "exp", "sin", "sin^2", "tanh", "bose", "fermi", "1/(1+z^2)", "asin", "gauss",
+    "identity", "power -1", "power -2", "power 1/2", "power -1/2", "power 2", "log", "exp", "sin", "sin^2", "tanh", "bose", "fermi", "1/(1+z^2)", "asin",
+    "gauss",
 )  # fmt: skip
 
 
@@ -55,12 +59,12 @@ def find_scaled(data: Data) -> list[Candidate]:
     starts = list(_starts(centred, D, data.y[rows]))
     theta, left = search(sample, starts, _STEPS)
     found: list[Candidate] = []
-    kinds: dict[int, int] = {}
+    kinds: dict[tuple[int, float], int] = {}
     for at in np.argsort(left, kind="stable"):
-        shape = starts[at].shape
+        shape = (starts[at].shape, float(starts[at].free[2 * width + 1]))
         if not np.isfinite(left[at]) or sum(kinds.values()) == REFINED:
             break
-        if kinds.get(shape, 0) < 2:
+        if kinds.get(shape, 0) < 1:
             kinds[shape] = kinds.get(shape, 0) + 1
             found.extend(_refined(starts[at], theta[at], positive, middle, width, data))
     found = best_first(found, 4)
@@ -93,46 +97,97 @@ def _starts(logs: Float[np.ndarray, "n width"], D: int, y: np.ndarray):
         for direction in directions:
             top = float(np.max(np.exp(L @ direction)))
             for b, d in shape.starts[: 12 if shape.name.startswith("sin") else 6]:
-                for p in (np.zeros(D), slopes):
+                for p, shifted in itertools.product((np.zeros(D), slopes), _shifts(shape, d)):
                     theta = np.zeros(2 * width + 3)
                     theta[:D], theta[width : width + D] = p, direction
                     theta[2 * width], theta[2 * width + 1] = b / top, d
                     free = np.zeros(2 * width + 3)
                     free[:D] = free[width : width + D] = 1.0
                     free[2 * width] = 1.0
-                    free[2 * width + 1] = 0.0 if shape.homogeneous else 1.0
+                    free[2 * width + 1] = shifted
                     yield Start(at, 0, 0, theta, free)
+
+
+def _shifts(shape: Shape, d: float) -> tuple[float, ...]:
+    """Whether the shift moves: not where it says nothing new, and where it starts at zero both ways."""
+    if shape.homogeneous or shape.name == "exp":
+        return (0.0,)
+    return (0.0, 1.0) if d == 0 else (1.0,)
 
 
 def _refined(
     start: Start, theta: np.ndarray, positive: list[int], middle: np.ndarray, width: int, data: Data
 ) -> list[Candidate]:
-    """Candidates of one fit: with its exponents all snapped, and with those of the inner product snapped only."""
+    """Candidates of one fit: the inner exponents rounded to wholes, halves or not at all, the outer ones refitted, then rounded as well."""
     D = len(positive)
     p, c = theta[:D], theta[width : width + D]
     out: list[Candidate | None] = []
-    for near in (0.15, 0.3):
-        inner, values = _monomial(c, positive, [], near)
-        outer, values = _monomial(p, positive, values, near)
-        k = len(values)
-        homogeneous = SHAPES[start.shape].homogeneous
-        b = float(theta[2 * width] * np.exp(-c @ middle))
-        z = add(mul(("c", k), inner), ONE if homogeneous else ("c", k + 1))
-        values += [b, float(theta[2 * width + 1])]
-        tree = add(mul(("c", k + 2), outer, SHAPES[start.shape].tree(z)), ("c", k + 3))
-        for amplitude in (1.0, -1.0):
-            a = amplitude * float(np.std(data.y) * np.exp(-p @ middle))
-            out.append(polished(tree, [*values, a, 0.0], data, "scaling law", 40))
-    return best_first(out, 2)
+    done: set[tuple] = set()
+    for grain in (1, 2, 0):
+        inner = np.round(c * grain) / grain if grain else c
+        if tuple(inner) in done or not np.any(inner):
+            continue
+        done.add(tuple(inner))
+        # A rounded exponent changes the size of the argument, which the middle of the data keeps.
+        b, d = float(theta[2 * width] * np.exp(-inner @ middle)), float(theta[2 * width + 1])
+        law = _Law(start.shape, positive, inner, bool(grain), b, d)
+        free = law.fitted(p, 0, data)
+        if free is None:
+            continue
+        out.append(free[0])
+        for outer_grain in (1, 2):
+            rounded = law.fitted(np.round(free[1] * outer_grain) / outer_grain, outer_grain, data)
+            out.append(None if rounded is None else rounded[0])
+        if not SHAPES[start.shape].homogeneous:
+            plain = law.fitted(np.round(p), 1, data, shifted=False)
+            out.append(None if plain is None else plain[0])
+    return best_first(out, 3)
 
 
-def _monomial(exponents: np.ndarray, positive: list[int], values: list[float], near: float) -> tuple[Tree, list[float]]:
-    parts: list[Tree] = []
-    for d, exponent in zip(positive, exponents.tolist(), strict=True):
-        close = [f for f in nearest_fractions(exponent, 1) if abs(float(f) - exponent) < near]
-        if close:
-            parts.append(power(("x", d), number(close[0])))
-        else:
-            values = [*values, exponent]
-            parts.append(("pow", ("x", d), ("c", len(values) - 1)))
-    return mul(*parts) if parts else ONE, values
+@dataclasses.dataclass(frozen=True)
+class _Law:
+    """`a prod x^p g(b prod x^c + d) + e` with given exponents c, exact or to be fitted."""
+
+    shape: int
+    positive: list[int]
+    inner: Float[np.ndarray, " D"]
+    exact: bool
+    b: float
+    d: float
+
+    def fitted(
+        self, p: Float[np.ndarray, " D"], grain: int, data: Data, shifted: bool = True
+    ) -> tuple[Candidate, np.ndarray] | None:
+        """The candidate with outer exponents p, constants if `grain` is zero, and the exponents that were fitted; d only if `shifted`."""
+        shape, D = SHAPES[self.shape], len(p)
+        values = [*self.inner.tolist(), *p.tolist(), self.b, self.d, 1.0, 0.0]
+        raised = lambda e, k, fixed: number(Fraction(e).limit_denominator(2)) if fixed else ("c", k)
+        u = mul(
+            *(
+                power(("x", x), raised(e, k, self.exact))
+                for k, (x, e) in enumerate(zip(self.positive, self.inner.tolist(), strict=True))
+            )
+        )
+        front = mul(
+            *(
+                power(("x", x), raised(e, D + k, bool(grain)))
+                for k, (x, e) in enumerate(zip(self.positive, p.tolist(), strict=True))
+            )
+        )
+        z = add(mul(("c", 2 * D), u), ONE if shape.homogeneous else ("c", 2 * D + 1) if shifted else ZERO)
+        tree = add(mul(("c", 2 * D + 2), front, shape.tree(z)), ("c", 2 * D + 3))
+        with np.errstate(all="ignore"):
+            F = np.asarray(evaluate(tree, data.columns, values), float) * np.ones(len(data.y))
+        if not np.all(np.isfinite(F)):
+            return None
+        root = np.ones(len(F)) if data.weights is None else np.sqrt(data.weights)
+        scale = float(np.max(np.abs(F))) or 1.0
+        a, e = np.linalg.lstsq(
+            np.stack([F / scale, np.ones_like(F)], axis=1) * root[:, None], data.y * root, rcond=1e-12
+        )[0]
+        values[-2:] = [float(a) / scale, float(e)]
+        found = refine(tree, values, data.columns, data.y, data.weights, 30)
+        if found is None or not np.all(np.isfinite(found.constants)):
+            return None
+        candidate = polished(tree, found.constants, data, "scaling law", 5)
+        return None if candidate is None else (candidate, found.constants[D : 2 * D])
