@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
 
+from ..basis import Axis as ModelAxis
 from ..models import KHRONOS
 from .assembly import System
 from .axis import gauss_points, tabulate
@@ -36,19 +37,18 @@ def coefficients(system: System, unknowns: Factors) -> Factors:
 
 def as_model(space: Space, factors: Factors, components: int) -> KHRONOS:
     """The separable model with these coefficients; the component is the mixing of its outputs."""
-    rows = [np.asarray(basis.breakpoints, float).tolist() for basis in space.bases.values()]
-    degrees = [basis.degree for basis in space.bases.values()]
-    own = [factor.T for factor in factors[: len(rows)]]
-    model = object.__new__(KHRONOS)
+    bases = list(space.bases.values())
     fields = {
-        "factors": tuple(jnp.asarray(factor) for factor in own),
+        "factors": tuple(jnp.asarray(factor.T) for factor in factors[: len(bases)]),
         "mixing": jnp.asarray(factors[-1]) if components > 1 else None,
         "additive": None,
         "constant": None,
-        "breakpoints": tuple(tuple(row) for row in rows),
-        "degrees": tuple(degrees),
+        "axes": tuple(
+            ModelAxis("bspline", np.asarray(b.breakpoints, float).tolist(), {"degree": b.degree}) for b in bases
+        ),
         "scalar": components == 1,
     }
+    model = object.__new__(KHRONOS)  # the constructor would draw random factors first
     for name, value in fields.items():
         object.__setattr__(model, name, value)
     return model
