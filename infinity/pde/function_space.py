@@ -24,6 +24,8 @@ from .truncation import truncated
 
 # Numbers of a full tensor that is looked at to find fewer products.
 _TENSOR = 3_000_000
+# Products in more than two coordinates that are few enough.
+_FEW = 12
 
 
 def coefficients(system: System, unknowns: Factors) -> Factors:
@@ -63,7 +65,7 @@ def compressed(space: Space, factors: Factors, tolerance: float, modes: int | No
     triangles = [np.linalg.qr(on.table(c, basis), mode="r") for c, basis in space.bases.items()]
     whole = [R @ factor for R, factor in zip(triangles, factors, strict=False)] + factors[len(triangles) :]
     spans = [np.linalg.qr(f) if f.shape[0] > f.shape[1] else (np.eye(len(f)), f) for f in whole]
-    if np.prod([float(len(f)) for _, f in spans]) > _TENSOR or whole[0].shape[1] <= 1:
+    if np.prod([float(len(f)) for _, f in spans]) > _TENSOR or whole[0].shape[1] <= (1 if len(whole) == 2 else _FEW):
         return factors
     fewer, _ = truncated(full([f for _, f in spans]), tolerance, modes)
     if fewer[0].shape[1] >= whole[0].shape[1] or not fewer[0].shape[1]:
