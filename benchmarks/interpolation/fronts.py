@@ -2,8 +2,8 @@
 
     python -m benchmarks.interpolation.fronts [--quick] [--cases ...] [--out benchmarks/results]
 
-20,000 uniform samples, judged on 20,000 new points, errors relative in the mean square. Along the axes the target has rank one, and all models have the same
-modes and splines of the same size; unknowns count what the last solve fits, with the trained ones behind the plus. The oblique front
+20,000 uniform samples, judged on 20,000 new points, errors relative in the mean square. Along the axes the target is one product, and all models have one mode
+beside the additive block, and splines of the same size; unknowns count what the last solve fits, with the trained ones behind the plus. The oblique front
 tanh(30 (x + 0.3 y - 0.6)) has no low rank: by Eckart and Young no model of M products, whatever its nodes and maps, comes below the rank floor.
 """
 
@@ -51,7 +51,7 @@ def fitted(f: Callable[[np.ndarray], np.ndarray], model: Any, samples: int) -> t
     draw = np.random.default_rng(0)
     x, new = draw.uniform(size=(samples, model.dimensions)), draw.uniform(size=(20_000, model.dimensions))
     began = time.process_time()
-    result = inf.fit(x, f(x), model=model, tolerance=1e-4, outside="linear")
+    result = inf.fit(x, f(x), model=model, tolerance=1e-3, outside="linear")
     seconds = time.process_time() - began
     exact = f(new)
     error = np.sqrt(np.mean((np.asarray(result.predict(new)) - exact) ** 2) / np.mean(exact**2))
@@ -67,7 +67,7 @@ def counted(model: Any, result: Any) -> str:
 def along_axes(case: str, elements: int, samples: int) -> list[Row]:
     """Uniform nodes, uniform nodes with as many unknowns as the others have in all, trained nodes, two layers."""
     dimensions, f = FRONTS[case]
-    settings: dict[str, Any] = {"modes": 1, "additive": False, "outputs": "scalar", "key": jax.random.key(0)}
+    settings: dict[str, Any] = {"modes": 1, "outputs": "scalar", "key": jax.random.key(0)}
     make = lambda elements, **more: inf.KHRONOS([(0.0, 1.0)] * dimensions, elements=elements, **settings, **more)
     models = {
         "uniform": make(elements),

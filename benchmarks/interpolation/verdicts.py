@@ -86,7 +86,7 @@ def main() -> None:
                 "–" if found.degree is None else found.degree,
                 f"{found.affine} of {certificate.size}",
                 "–" if found.blocks is None else found.blocks,
-                "–" if obstruction is None else f"{obstruction.primitive}: {obstruction.reason}",
+                "–" if obstruction is None else obstruction.reason,
                 "yes" if found == expected else f"no: {tuple(expected)}",
             ]
         )

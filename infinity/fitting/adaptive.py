@@ -31,6 +31,8 @@ Separable = TypeVar("Separable", bound=AbstractSeparable)
 PILOT_CELLS = 3
 PILOT_ROUNDS = 3
 ROWS_PER_PILOT_UNKNOWN = 2
+# A pilot of products shows where a function is rough; these rows an unknown and steps are enough for that.
+ROWS_OF_PILOT, ITERATIONS_OF_PILOT = 12, 15
 # Points a cell on which the roughness is summed, and the share of its mean below which it does not fall.
 _FINE, _FLOOR = 16, 0.02
 # Modes of the separable model that places the nodes of a full tensor product.
@@ -81,7 +83,15 @@ def _pilot_fit(
     found = (
         fit_additive(pilot, x, y, weights)
         if not pilot.modes
-        else fit_separable(pilot, x, y, weights, tolerance=1e-3).model
+        else fit_separable(
+            pilot,
+            x,
+            y,
+            weights,
+            tolerance=1e-2,
+            rows=min(len(x), -(-ROWS_OF_PILOT * pilot.unknowns // y.shape[1])),
+            most_iterations=ITERATIONS_OF_PILOT,
+        ).model
     )
     squares = (evaluate(found, np.asarray(x)) - np.asarray(y)) ** 2
     return found, float(np.sqrt(np.average(squares, axis=0, weights=np.asarray(weights)).sum()))
