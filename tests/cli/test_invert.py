@@ -1,6 +1,7 @@
 """`infinity invert`: points, extremes and calibrated inputs from a run folder."""
 
 import csv
+import re
 
 import numpy as np
 import pytest
@@ -67,7 +68,7 @@ BAD = {
 def test_mistakes_are_one_line(infinity, fitted, name):
     arguments, message = BAD[name]
     error = infinity("invert", fitted / "run", *arguments).error()
-    assert __import__("re").search(message, error), error
+    assert re.search(message, error), error
 
 
 def test_tables_that_do_not_fit(infinity, fitted, tmp_path):

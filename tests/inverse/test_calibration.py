@@ -28,7 +28,10 @@ def exact(y, sigma):
     return covariance @ design.T @ y / sigma**2, covariance
 
 
-@pytest.mark.parametrize("as_function", [False, True], ids=["separable", "function"])
+FUNCTION = pytest.param(True, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("as_function", [False, FUNCTION], ids=["separable", "function"])
 def test_a_linear_model_has_the_normal_posterior(as_function):
     model = (lambda x: x[1] + x[0] * x[2]) if as_function else line()
     y = 1.0 - 0.5 * T + 0.1 * np.random.default_rng(0).normal(size=12)
@@ -59,7 +62,7 @@ def test_unknown_noise_prior_and_bounds():
     assert "x1" in beyond.message
 
 
-@pytest.mark.parametrize("noise", [0.4, None])
+@pytest.mark.parametrize("noise", [0.4, pytest.param(None, marks=pytest.mark.slow)])
 def test_regions_cover_what_they_say(noise):
     random = np.random.default_rng(2)
     truth = random.uniform(-5, 5, (600, 2))
@@ -97,10 +100,10 @@ def test_links_and_several_outputs():
         unit, (0.0, 1.0), (2.0, 3.0), True, (0.1, 0.2), (0.5, 0.4), ("t", "k"), ("u", "v"), "warn", False, "log"
     )
     t, k = np.linspace(0.1, 1.9, 6), 1.7
-    y = np.asarray(jax.vmap(fitted)(jnp.asarray(np.stack([t, np.full(6, k)], axis=1))))
+    y = np.asarray(fitted.predict(np.stack([t, np.full(6, k)], axis=1)))
     found = inf.calibrate(fitted, {"t": t}, y, ["k"], noise=1e-3 * np.abs(y))
     np.testing.assert_allclose(found.mode, [k], atol=1e-6)
-    one = inf.calibrate(fitted, {"t": 1.0}, np.asarray(fitted(jnp.array([1.0, k]))), noise=1e-3)
+    one = inf.calibrate(fitted, {"t": 1.0}, np.asarray(fitted.predict(np.array([[1.0, k]])))[0], noise=1e-3)
     assert np.any(np.abs(one.samples - k) < 1e-2)
 
 
