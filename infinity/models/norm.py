@@ -24,11 +24,11 @@ def norm(factors: Sequence[Float[np.ndarray, "_ R"]]) -> float:
     >>> norm([one, one * [1.0, -1.0]])      # u x u - u x u
     0.0
     """
+    small = [triangle(factor) for factor in factors]
     core = np.ones((1, factors[0].shape[1]))  # (r, R): the directions that are done, for each product
-    for factor in factors:
-        small = triangle(factor)
-        core = triangle((core[:, None, :] * small[None, :, :]).reshape(-1, factor.shape[1]))
-    return float(np.linalg.norm(core.sum(axis=1)))
+    for factor in small[:-1]:
+        core = triangle((core[:, None, :] * factor[None, :, :]).reshape(-1, factor.shape[1]))
+    return float(np.linalg.norm(core @ small[-1].T))
 
 
 def triangle(matrix: Float[np.ndarray, "m R"]) -> Float[np.ndarray, "n R"]:

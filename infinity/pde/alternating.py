@@ -14,11 +14,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..models.norm import norm
 from .additive import additive
 from .definite import is_positive
 from .diagonalisation import diagonal
 from .kronecker import Factors, Kronecker, concatenated, scaled
-from .norm import norm
 
 _SWEEPS, _ALONE, _MOST = 12, 6, 60
 _SHIFT = 1e-13

@@ -13,12 +13,12 @@ import scipy.linalg
 
 from ..basis import Axis as ModelAxis
 from ..models import KHRONOS
+from ..models.norm import norm
 from .assembly import System
 from .axis import gauss_points, tabulate
 from .conditions import values
 from .expressions import Coordinate, Known, as_expression
 from .kronecker import Factors, along, concatenated, full, scaled
-from .norm import norm
 from .space import Space
 from .truncation import truncated
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from ..models.norm import norm
 from .axis import Axis, gauss_points, tabulate
 from .conditions import lift
 from .expressions import Coordinate, Expression, Function, Term
 from .function_space import Difference, as_model, distance, from_tensor
 from .kronecker import along, full
 from .newton import Mesh, Stationary, System, is_linear, newton
-from .norm import norm
 from .pointwise import Energy, Weak, tables_at_points
 from .result import Solution
 from .space import Space, divided

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..basis import BSpline
+from ..models.norm import norm
 from .alternating import solve_products
 from .assembly import System, assemble, check_form
 from .definite import is_positive
@@ -18,7 +19,6 @@ from .expressions import Expression
 from .function_space import Difference, as_model, coefficients, compressed, distance
 from .kronecker import Factors
 from .nonlinear import solve_pointwise
-from .norm import norm
 from .pointwise import Energy, Weak
 from .result import Solution
 from .space import Space, divided

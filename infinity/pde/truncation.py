@@ -11,8 +11,8 @@ r"""A full tensor as a sum of few products.
 import numpy as np
 from jaxtyping import Float
 
+from ..models.norm import triangle
 from .kronecker import Factors, along, full, khatri_rao
-from .norm import triangle
 
 
 def truncated(

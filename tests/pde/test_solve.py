@@ -9,7 +9,7 @@ import pytest
 
 import infinity as inf
 from infinity.basis import BSpline
-from infinity.pde.norm import norm
+from infinity.models.norm import norm
 
 from . import problems as known
 from .problems import LAPLACE, PI, SINES, both, box, t, u, v, x, y
