@@ -33,7 +33,8 @@ def separable(parts: list, box: Any, elements: int = 24, degree: int = 5) -> inf
     model = inf.KHRONOS(
         box, modes=len(parts), elements=elements, degree=degree, outputs="scalar", additive=False, constant=False, key=jax.random.key(0)
     )  # fmt: skip
-    factors = tuple(jnp.stack([basis.project(part[d]) for part in parts]) for d, basis in enumerate(model.bases))
+    bases: Any = model.bases
+    factors = tuple(jnp.stack([basis.interpolate(part[d]) for part in parts]) for d, basis in enumerate(bases))
     return eqx.tree_at(lambda m: m.factors, model, factors)
 
 

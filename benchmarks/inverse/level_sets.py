@@ -45,7 +45,8 @@ def peaks() -> inf.KHRONOS:
     )
     options = {"modes": 4, "elements": 16, "outputs": "scalar", "additive": False, "constant": False}
     model = inf.KHRONOS(box, key=jax.random.key(0), **options)
-    factors = tuple(jnp.stack([basis.project(part[d]) for part in parts]) for d, basis in enumerate(model.bases))
+    bases: Any = model.bases
+    factors = tuple(jnp.stack([basis.interpolate(part[d]) for part in parts]) for d, basis in enumerate(bases))
     return eqx.tree_at(lambda m: m.factors, model, factors)
 
 
