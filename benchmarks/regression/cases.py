@@ -9,7 +9,7 @@ Curve = list[tuple[float, float]]
 
 
 class Case(NamedTuple):
-    """Inputs on the unit box and standardised targets, `(N, D)` and `(N,)`, to learn from and to be judged by; a seed."""
+    """Inputs on the unit box and standardised targets, `(N, D)` and `(N,)` or `(N, O)`, to learn from and to be judged by; a seed."""
 
     x: np.ndarray
     y: np.ndarray
@@ -19,4 +19,4 @@ class Case(NamedTuple):
 
     def error(self, prediction: Any) -> float:
         """The root mean squared error on the new points over the spread of their targets."""
-        return float(np.sqrt(np.mean((np.asarray(prediction).ravel() - self.yt) ** 2)) / self.yt.std())
+        return float(np.sqrt(np.mean((np.asarray(prediction).reshape(self.yt.shape) - self.yt) ** 2)) / self.yt.std())

@@ -81,7 +81,7 @@ def trained(start: Any, case: Case, seconds: float) -> Curve:
     single = lambda tree: jax.tree.map(lambda a: a.astype(jnp.float32) if eqx.is_inexact_array(a) else a, tree)
     params, static = eqx.partition(single(start), eqx.is_inexact_array)
     x, y, xt = single((jnp.asarray(case.x), jnp.asarray(case.y), jnp.asarray(case.xt)))
-    values = jax.jit(lambda params, x: jax.vmap(eqx.combine(params, static))(x)[:, 0])
+    values = jax.jit(lambda params, x: jax.vmap(eqx.combine(params, static))(x).reshape(len(x), *y.shape[1:]))
     direction = optax.scale_by_adam()
 
     @jax.jit

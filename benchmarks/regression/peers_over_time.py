@@ -86,7 +86,7 @@ def kan(case: Case) -> Callable[[tuple[int, ...], float], Curve]:
         torch.set_default_dtype(torch.float64)
         x, y, xt = (
             torch.from_numpy(2 * case.x - 1),
-            torch.from_numpy(case.y[:, None]),
+            torch.from_numpy(case.y.reshape(len(case.y), -1)),
             torch.from_numpy(2 * case.xt - 1),
         )
         data = {"train_input": x, "train_label": y, "test_input": x[:1], "test_label": y[:1]}
