@@ -31,6 +31,7 @@ def test_docstrings(name):
     [
         "README.md",
         "docs/closure.md",
+        "docs/discovery.md",
         "docs/drop-in.md",
         "docs/infinite-descent.md",
         "docs/sklearn.md",

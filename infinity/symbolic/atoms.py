@@ -19,7 +19,9 @@ from .tree import Tree, evaluate, number
 MOST_ATOMS = 3000
 
 # Functions of one variable by how far they are from plain: (order, exponent or function).
-_POWERS = ((1, 1), (2, 2), (3, 3), (4, 4), (1, -1), (2, -2), (1.5, Fraction(1, 2)), (1.5, Fraction(-1, 2)), (2.5, Fraction(3, 2)), (3, -3))
+_POWERS = (
+    (1.0, 1), (2.0, 2), (3.0, 3), (4.0, 4), (1.0, -1), (2.0, -2), (1.5, Fraction(1, 2)), (1.5, Fraction(-1, 2)), (2.5, Fraction(3, 2)), (3.0, -3),
+)  # fmt: skip
 _WORDS = ((1.5, "sin"), (1.5, "cos"), (2.0, "exp"), (2.0, "minus"), (2.0, "log"))
 
 
@@ -43,15 +45,18 @@ def make_atoms(columns: tuple[np.ndarray, ...], kind: str = "all", most: int = M
     (('x', 0), ('x', 1), ('pow', ('x', 0), ('q', 2, 1)))
     """
     choices = [_choices(d, column, kind) for d, column in enumerate(columns)]
-    best: list[tuple[float, tuple[int, ...]]] = []
-    for order in (2.0, 3.0, 4.0, 5.0, 6.0, 7.0):
+    best: list[tuple[float, tuple[int, ...]]] = [(0.0, (0,) * len(columns))]
+    for order in (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0):
         some = _products(tuple(tuple(o for o, _ in choice) for choice in choices), order, most)
         if some is None:
             break
         best = some
     trees, values = [], []
     with np.errstate(all="ignore"):
-        tables = [[np.broadcast_to(np.asarray(evaluate(t, columns, ()), float), columns[0].shape) for _, t in choice] for choice in choices]
+        tables = [
+            [np.broadcast_to(np.asarray(evaluate(t, columns, ()), float), columns[0].shape) for _, t in choice]
+            for choice in choices
+        ]
         for _, places in best:
             value = functools.reduce(np.multiply, (tables[d][place] for d, place in enumerate(places)))
             if np.all(np.isfinite(value)) and (not any(places) or np.ptp(value) > 1e-12 * np.max(np.abs(value))):
@@ -66,9 +71,7 @@ def _choices(d: int, column: np.ndarray, kind: str) -> list[tuple[float, Tree]]:
     found: list[tuple[float, Tree]] = [(0.0, ONE)]
     for order, exponent in _POWERS:
         whole = Fraction(exponent).denominator == 1
-        if exponent > 0 and whole:
-            found.append((order, power(x, number(exponent))))
-        elif kind != "polynomial" and (positive or (whole and nonzero)):
+        if (exponent > 0 and whole) or (kind != "polynomial" and (positive or (whole and nonzero))):
             found.append((order, power(x, number(exponent))))
     if kind == "all":
         for order, word in _WORDS:
@@ -79,7 +82,9 @@ def _choices(d: int, column: np.ndarray, kind: str) -> list[tuple[float, Tree]]:
     return found
 
 
-def _products(orders: tuple[tuple[float, ...], ...], most_order: float, most: int) -> list[tuple[float, tuple[int, ...]]] | None:
+def _products(
+    orders: tuple[tuple[float, ...], ...], most_order: float, most: int
+) -> list[tuple[float, tuple[int, ...]]] | None:
     """Which function of each variable, for all products up to an order, sorted by it; `None` if they are too many."""
     partial: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
     for choice in orders:

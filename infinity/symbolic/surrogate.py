@@ -27,7 +27,7 @@ class Surrogate:
     predict: Callable[[np.ndarray], np.ndarray]
     lower: Float[np.ndarray, " D"]
     upper: Float[np.ndarray, " D"]
-    heldout: float
+    heldout: float | int
 
     def inner(self, rows: Float[np.ndarray, "n D"], part: float = 0.05) -> Float[np.ndarray, "n D"]:
         """The rows moved inwards, for derivatives are worst at the ends."""
@@ -63,9 +63,24 @@ def fit_surrogate(data: Data, seed: int = 0) -> Surrogate | None:
     try:
         with warnings.catch_warnings(), double_precision():
             warnings.simplefilter("ignore")
-            options: dict[str, Any] = {"link": "log"} if wide and data.weights is None else {"weights": None if data.weights is None else weights[~judged]}
+            options: dict[str, Any] = (
+                {"link": "log"}
+                if wide and data.weights is None
+                else {"weights": None if data.weights is None else weights[~judged]}
+            )
             modes, elements = sizes[0]
-            result = fit(x_seen, y_seen, modes=modes, elements=elements, degree=3, local=False, outside="linear", holdout=0.0, seed=seed, **options)
+            result = fit(
+                x_seen,
+                y_seen,
+                modes=modes,
+                elements=elements,
+                degree=3,
+                local=False,
+                outside="linear",
+                holdout=0.0,
+                seed=seed,
+                **options,
+            )
     except ValueError:
         return None
 
