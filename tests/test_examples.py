@@ -32,6 +32,7 @@ def test_docstrings(name):
         "README.md",
         "docs/closure.md",
         "docs/differential-equations.md",
+        "docs/discovery.md",
         "docs/drop-in.md",
         "docs/infinite-descent.md",
         "docs/interpolants.md",

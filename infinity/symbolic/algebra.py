@@ -81,6 +81,18 @@ def apply(name: str, argument: Tree) -> Tree:
     return (name, argument)
 
 
+def expanded(tree: Tree) -> Tree:
+    """Products of sums multiplied out, everywhere."""
+    kids = children(tree)
+    if not kids:
+        return tree
+    node = made(tree[0], [expanded(child) for child in kids])
+    place = next((k for k, part in enumerate(node[1:], 1) if part[0] == "add"), None) if node[0] == "mul" else None
+    if place is None:
+        return node
+    return add(*(expanded(mul(*node[1:place], term, *node[place + 1 :])) for term in node[place][1:]))
+
+
 def minus(tree: Tree) -> Tree:
     """The negative."""
     return mul(number(-1), tree)

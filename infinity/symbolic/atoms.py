@@ -20,17 +20,8 @@ MOST_ATOMS = 3000
 
 # Functions of one variable by how far they are from plain: (order, exponent or function).
 _POWERS = (
-    (1, 1),
-    (2, 2),
-    (3, 3),
-    (4, 4),
-    (1, -1),
-    (2, -2),
-    (1.5, Fraction(1, 2)),
-    (1.5, Fraction(-1, 2)),
-    (2.5, Fraction(3, 2)),
-    (3, -3),
-)
+    (1.0, 1), (2.0, 2), (3.0, 3), (4.0, 4), (1.0, -1), (2.0, -2), (1.5, Fraction(1, 2)), (1.5, Fraction(-1, 2)), (2.5, Fraction(3, 2)), (3.0, -3),
+)  # fmt: skip
 _WORDS = ((1.5, "sin"), (1.5, "cos"), (2.0, "exp"), (2.0, "minus"), (2.0, "log"))
 
 
@@ -54,8 +45,8 @@ def make_atoms(columns: tuple[np.ndarray, ...], kind: str = "all", most: int = M
     (('x', 0), ('x', 1), ('pow', ('x', 0), ('q', 2, 1)))
     """
     choices = [_choices(d, column, kind) for d, column in enumerate(columns)]
-    best: list[tuple[float, tuple[int, ...]]] = []
-    for order in (2.0, 3.0, 4.0, 5.0, 6.0, 7.0):
+    best: list[tuple[float, tuple[int, ...]]] = [(0.0, (0,) * len(columns))]
+    for order in (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0):
         some = _products(tuple(tuple(o for o, _ in choice) for choice in choices), order, most)
         if some is None:
             break

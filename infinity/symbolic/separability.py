@@ -89,7 +89,7 @@ class Separability:
 
 def separability(
     model: Callable[[Any], Any],
-    domain: Sequence[Sequence[float]] | np.ndarray,
+    domain: Any,
     names: Sequence[str] | None = None,
     *,
     threshold: float = 0.02,

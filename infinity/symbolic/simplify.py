@@ -8,9 +8,9 @@ from fractions import Fraction
 
 import numpy as np
 
-from .algebra import made
+from .algebra import expanded, made
 from .candidates import Candidate, Data, polished
-from .tree import Tree, children, number, walk
+from .tree import Tree, children, indices, number, walk
 
 # Fractions that an exponent may be, and how far a fitted one may lie from it.
 EXPONENTS = tuple(sorted({Fraction(n, d) for d in (1, 2, 3, 4) for n in range(-12, 13) if abs(n / d) <= 6}))
@@ -31,7 +31,12 @@ def simplified(candidate: Candidate | None, data: Data, rounds: int = 8) -> Cand
 
 
 def changes(candidate: Candidate) -> Iterator[tuple[Tree, np.ndarray]]:
-    """Simpler formulas nearby: exponents as fractions, constants as zero or one."""
+    """Simpler formulas nearby: multiplied out, exponents as fractions, constants as zero or one."""
+    flat = expanded(candidate.tree)
+    if flat != candidate.tree and len(indices(flat, "c")) == len(candidate.constants) == sum(
+        node[0] == "c" for node in walk(flat)
+    ):
+        yield flat, candidate.constants
     exponents = {node[2][1] for node in walk(candidate.tree) if node[0] == "pow" and node[2][0] == "c"}
     for k in exponents:
         value = float(candidate.constants[k])

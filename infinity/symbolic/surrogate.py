@@ -27,7 +27,7 @@ class Surrogate:
     predict: Callable[[np.ndarray], np.ndarray]
     lower: Float[np.ndarray, " D"]
     upper: Float[np.ndarray, " D"]
-    heldout: float
+    heldout: float | int
 
     def inner(self, rows: Float[np.ndarray, "n D"], part: float = 0.05) -> Float[np.ndarray, "n D"]:
         """The rows moved inwards, for derivatives are worst at the ends."""

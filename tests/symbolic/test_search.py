@@ -1,0 +1,200 @@
+"""The parts of the search: each finds what it is for, says the same each time, and does not find what is not there."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import infinity as inf
+from infinity.symbolic import recursion
+from infinity.symbolic.candidates import Data, is_exact, polished
+from infinity.symbolic.discover import discover
+from infinity.symbolic.engines import _without_square, chosen, plain_search
+from infinity.symbolic.library import find_one
+from infinity.symbolic.monomials import find_monomials
+from infinity.symbolic.parse import parse
+from infinity.symbolic.recursion import Search, solve
+from infinity.symbolic.reduction import reductions
+from infinity.symbolic.separation import Split, part_of, rest_of, splits
+from infinity.symbolic.simplify import simplified
+from infinity.symbolic.snapping import snapped
+from infinity.symbolic.sparse import sums_of
+from infinity.symbolic.surrogate import Surrogate
+
+RNG = np.random.default_rng(0)
+X = RNG.uniform(1, 3, (200, 4))
+
+
+def data_of(f, D, rows=200):
+    return Data(tuple(X[:rows, d] for d in range(D)), f(*X[:rows, :D].T))
+
+
+def exact_surrogate(f, D):
+    """The truth in the place of a fit, so that a test is about the structure."""
+    return Surrogate(lambda points: f(*points.T), X[:, :D].min(axis=0), X[:, :D].max(axis=0), 1e-14)
+
+
+def test_one_variable():
+    f = lambda t: 2 * np.exp(-0.7 * t) + 0.3
+    found = find_one(data_of(f, 1), thorough=False)
+    assert is_exact(found[0], data_of(f, 1))
+    beyond = np.linspace(3.0, 3.6, 20)
+    values = polished(found[0].tree, found[0].constants, Data((beyond,), f(beyond)), "")
+    assert values is not None
+    assert values.mean_square < 1e-18
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "f", [lambda t: np.sin(3 * t + 0.4), lambda t: 1.5 * np.log(1 + 2 * t), lambda t: np.exp(-0.5 * t) * np.cos(4 * t)]
+)
+def test_more_of_one_variable(f):
+    assert is_exact(find_one(data_of(f, 1))[0], data_of(f, 1))
+
+
+@pytest.mark.slow
+def test_noise_is_not_fitted():
+    t = np.sort(RNG.uniform(0.2, 3, 150))
+    y = 2 * np.exp(-0.8 * t) + 0.3 + 0.01 * RNG.normal(size=150)
+    best = find_one(Data((t,), y))[0]
+    assert best.mean_square < 1.1e-4
+    assert best.complexity <= 11
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda a, b, c, d: np.sqrt((b - a) ** 2 + (d - c) ** 2 + 0.1),
+        lambda a, b, c, d: 1 / (1 / a + b / c),
+        lambda a, b, c, d: a * b + c * d,
+    ],
+)
+def test_sums_under_an_outer_function(f):
+    data = data_of(f, 4)
+    assert is_exact(sums_of(data, True, wide=False)[0], data)
+
+
+def test_powers():
+    data = data_of(lambda a, b, c: 6.7 * a * b**1.5 / c**2, 3)
+    assert is_exact(find_monomials(data)[0], data)
+    assert find_monomials(Data((X[:, 0] - 2,), X[:, 1])) == []
+
+
+def test_translations_and_scalings_are_read_off_a_function():
+    f = lambda a, b, c, d: a * np.exp(-b * c / d)
+    found = next(reductions(data_of(f, 4), exact_surrogate(f, 4)))
+    smaller = found.apply(data_of(f, 4))
+    assert (found.kind, len(smaller.columns)) == ("scaling", 1)
+    order = np.argsort(smaller.columns[0])
+    assert np.all(np.abs(np.diff(np.sign(np.diff(smaller.y[order])))) == 0)  # a function of one variable, monotone
+    g = lambda a, b, c: np.sin(a - b) + c
+    kinds = [(r.kind, len(r.variables)) for r in reductions(data_of(g, 3), exact_surrogate(g, 3))]
+    assert ("translation", 2) in kinds
+
+
+def test_splits_are_proposed_and_taken_out_exactly():
+    f = lambda a, b, c: np.exp(a) * (b + c**2)
+    data, surrogate = data_of(f, 3), exact_surrogate(f, 3)
+    best = splits(data, surrogate)[0]
+    assert (best.first, best.second, best.product) == ((0,), (1, 2), True)
+    part = part_of(data, surrogate, best)
+    assert np.ptp(part.y / np.exp(part.columns[0])) < 1e-12 * np.max(part.y)
+    rest = rest_of(data, best, np.exp(X[:, 0]))
+    np.testing.assert_allclose(rest.y, X[:, 1] + X[:, 2] ** 2)
+    assert not splits(data_of(lambda a, b: 1 / (a + b), 2), exact_surrogate(lambda a, b: 1 / (a + b), 2))
+    assert isinstance(best, Split)
+
+
+def test_a_reduction_is_put_back(monkeypatch):
+    f = lambda a, b, c: a * (1 + b / c + 2 * np.sqrt(b / c) * np.cos(b / c))
+    monkeypatch.setattr(
+        recursion,
+        "fit_surrogate",
+        lambda data, seed: exact_surrogate(f, 3) if len(data.columns) == 3 else exact_surrogate(f, 1),
+    )
+    monkeypatch.setattr(recursion, "find_scaled", lambda data: [])
+    search = Search()
+    found = solve(data_of(f, 3), search)
+    assert is_exact(found[0], data_of(f, 3))
+    assert any("scaling to 1 variables" in line for line in search.trace)
+
+
+def test_what_does_not_pay_is_left_out_and_constants_are_snapped_with_care():
+    t = X[:, 0]
+    data = Data((t,), 2 * t**2 + 0.01 * np.random.default_rng(5).normal(size=200))
+    start = polished(*parse("1.9*t^2.1 + 0.1*t + 0.05", ["t"]), data, "")
+    best = simplified(start, data)
+    final, record = snapped(best, data)
+    assert inf.Expression(final.tree, tuple(final.constants.tolist()), ("t",)).text() == "2*t^2"
+    assert record[0][0] == "2"
+    vague = Data((t,), 2.03 * t + RNG.normal(size=200))
+    assert snapped(polished(("mul", ("c", 0), ("x", 0)), [2.0], vague, ""), vague)[1] == ()
+
+
+def test_engines_are_chosen_aloud_and_read_as_text(monkeypatch):
+    assert chosen("native") == "native"
+    with pytest.raises(ValueError, match="expected 'auto'"):
+        chosen("magic")
+    with pytest.raises(ValueError, match=r"infinity\[pysr\]"):
+        chosen("pysr")
+    assert _without_square("2.0*square(v0 + square(v1))") == "2.0*((v0 + ((v1)^2))^2)"
+
+    class Standin:
+        def fit(self, x, y, weights=None, variable_names=None):
+            assert variable_names == ["v0", "v1"]
+            self.equations_ = {"equation": ["square(v0)*1.1/v1", "gamma(v0)", "__import__('os')"]}
+
+    data = data_of(lambda a, b: 3 * a**2 / b, 2)
+    found = plain_search("pysr", data, 0, 1000, Standin())
+    assert len(found) == 1
+    assert is_exact(found[0], data)
+
+
+def test_discover_gives_a_law_and_names_are_ordinary():
+    names = ["S", "lambda", "E"]
+    y = 2 * X[:, 0] * X[:, 2] / X[:, 1] ** 2
+    found = discover(X[:, :3], y, names, "I", engine="native")
+    assert found.found
+    assert str(found.best) == "I = 2*S*E/lambda^2"
+    assert found.best.metrics["heldout"] < 1e-12
+    assert [e.complexity for e in found.expressions] == sorted(e.complexity for e in found.expressions)
+    again = discover(X[:, :3], y, names, "I", engine="native")
+    assert str(again) == str(found)
+
+
+def test_noise_has_no_formula():
+    found = discover(X[:40, :2] - 2, RNG.normal(size=40), engine="native", effort=0)
+    assert not found.found
+    assert "no" in found.message
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x, y: (x[:9], y[:9], {}), "9 rows"),
+        (lambda x, y: (np.c_[x, x[:, 0]], y, {}), "'x0' and 'x2' are equal"),
+        (lambda x, y: (np.c_[x, np.ones(len(x))], y, {}), "'x2' is 1 in every row"),
+        (lambda x, y: (x, np.where(np.arange(len(y)) == 3, np.nan, y), {}), "row 4, column 'y'"),
+        (lambda x, y: (x, y, {"operators": ["exp", "gamma"]}), "'gamma' is not known"),
+        (lambda x, y: (x, y, {"engine": "eureka"}), "expected 'auto'"),
+        (lambda x, y: (x, y, {"effort": -1}), "effort"),
+        (lambda x, y: (x, y, {"weights": -np.ones(len(y))}), "non-negative"),
+        (lambda x, y: (x, np.stack([y, y + x[:, 0]], 1), {}), "one target at a time"),
+    ],
+)
+def test_bad_tables(change, message):
+    x, y, options = change(X[:30, :2], X[:30, 2])
+    with pytest.raises(ValueError, match=message):
+        discover(x, y, **options)
+
+
+def test_separability_reads_exact_derivatives():
+    report = inf.separability(lambda x: x[0] * x[1] + jnp.sin(x[2] - x[3]), [(1, 2)] * 4, ["a", "b", "c", "d"])
+    assert report.sums == (("a", "b"), ("c", "d"))
+    assert [t[:3] for t in report.translations] == [(2, 3, 1)]
+    assert "c - d" in str(report)
+    root = inf.separability(lambda x: 3 + jnp.sqrt(x[0] ** 2 + x[1]), [(1, 2)] * 2)
+    np.testing.assert_allclose([root.power[0, 1], root.offset[0, 1]], [2, 3], rtol=1e-6)
+    with pytest.raises(ValueError, match="low < high"):
+        inf.separability(lambda x: x[0], [(2, 1)])
+    with pytest.raises(ValueError, match="not finite"):
+        inf.separability(lambda x: jnp.log(x[0]), [(-2, 1)])
