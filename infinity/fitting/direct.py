@@ -45,6 +45,8 @@ FIRST_ITERATIONS = 60
 LAST_ITERATIONS = 40
 # The iteration ends after so many steps in a row that change little.
 CALM_STEPS = 4
+# Relative length of a step below which nothing moves.
+AT_REST = 1e-12
 # Basis functions are kept for all samples where this many numbers hold them, and evaluated chunk by chunk beyond.
 KEPT_NUMBERS = 2**25
 # Windows pay from here on: their products are smaller and touch more memory.
@@ -265,7 +267,10 @@ def _advance(problem: Problem, state: State, iteration: Int[Array, ""]) -> State
             size,
         )
 
-    return jax.lax.cond(jnp.isfinite(objective) & (drop > 0) & (gain > 1e-3), accept, reject)
+    # At rest under an evidence that is due to change, rounding must not stand in the way of the change.
+    idle = begun & (length < AT_REST) & (state.accepted % 2 == 1)
+    better = (drop > 0) & (gain > 1e-3)
+    return jax.lax.cond(jnp.isfinite(objective) & (better | idle), accept, reject)
 
 
 @eqx.filter_jit
@@ -321,7 +326,7 @@ def _run(problem: Problem, state: State, iterations: int, report: Callable[[Stat
         state = _advance(problem, state, jnp.asarray(iteration))
         report(state)
         # After every second step the evidence is another one, and what no longer moved may move again.
-        still = float(state.size) < 1e-12 and int(state.accepted) % 2 == 1
+        still = float(state.size) < AT_REST and int(state.accepted) % 2 == 1
         if int(state.calm) >= CALM_STEPS or float(state.damping) > 1e8 or still:
             return state, True
     return state, False
