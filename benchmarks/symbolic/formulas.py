@@ -1,6 +1,7 @@
 """Formulas of physics textbooks and of the Feynman list: a name, the ranges of its inputs, and the formula.
 
-The split: the names in the order below are permuted by `numpy.random.default_rng(2025)`; the first 30 are for development, the next 30 are reported and were never tuned on.
+The split: the names in the order below are permuted by `numpy.random.default_rng(2025)`; the first 30 are for development, the next 30 are reported
+and were never tuned on.
 """
 
 import numpy as np
@@ -32,7 +33,8 @@ FORMULAS = {
     "grating": ([W, W, W], lambda i, t, n: i * sin(n * t / 2) ** 2 / sin(t / 2) ** 2),
     "rayleigh": ([(1.0, 2.0), (2.0, 5.0), (1.0, 5.0)], lambda w, d, n: arcsin(w / (n * d))),
     "larmor": ([W] * 4, lambda q, a, e, c: q**2 * a**2 / (6 * pi * e * c**3)),
-    "scattered power": ([(1.0, 2.0)] * 4 + [(1.0, 2.0), (3.0, 5.0)], lambda e, c, E, r, w, v: e * c * E**2 / 2 * (8 * pi * r**2 / 3) * w**4 / (w**2 - v**2) ** 2),
+    "scattered power": ([(1.0, 2.0)] * 4 + [(1.0, 2.0), (3.0, 5.0)], lambda e, c, E, r, w, v: e * c * E**2 / 2 * (8 * pi * r**2 / 3) * w**4 / (w**2 -
+    v**2) ** 2),
     "doppler": ([W, (1.0, 2.0), (3.0, 10.0)], lambda w, v, c: w / (1 - v / c)),
     "relativistic doppler": ([W, (1.0, 2.0), (3.0, 10.0)], lambda w, v, c: w * (1 + v / c) / sqrt(1 - v**2 / c**2)),
     "interference": ([W, W, W], lambda i, j, d: i + j + 2 * sqrt(i * j) * cos(d)),

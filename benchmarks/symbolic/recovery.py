@@ -2,8 +2,10 @@
 
     python benchmarks/symbolic/recovery.py --part development --noise 0 0.01 0.05 --seeds 0 --out benchmarks/results/symbolic.jsonl
 
-Recovered: with its constants refitted to values without noise, the recommended formula has a relative error below 1e-6 on 2,000 new points. pyoperon gets as much processor
-time as ours took, at least five seconds, and our own choice (description length) on its Pareto front; any of its formulas that is right also counts in a second column.
+Recovered: with its constants refitted to values without noise, the recommended formula has a relative error below 1e-6 on 2,000 new points. pyoperon
+gets as much processor
+time as ours took, at least five seconds, and our own choice (description length) on its Pareto front; any of its formulas that is right also counts
+in a second column.
 """
 
 import argparse
@@ -102,9 +104,10 @@ def main() -> None:
                     row = {"who": who, "name": name, "rows": given.rows, "noise": noise, "seed": seed, **row}
                     with given.out.open("a") as file:
                         file.write(json.dumps(row) + "\n")
+                    verdict = "ok" if row["error"] < 1e-6 else "--"
+                    numbers = f"{row['cpu']:6.1f}s {row['error']:8.1e} {row['any']:8.1e}"
                     print(
-                        f"{'ok' if row['error'] < 1e-6 else '--'} {who:8} {noise:<5} {row['cpu']:6.1f}s {row['error']:8.1e} {row['any']:8.1e} {name:24} {row.get('formula', '')[:110]}",
-                        flush=True,
+                        f"{verdict} {who:8} {noise:<5} {numbers} {name:24} {row.get('formula', '')[:110]}", flush=True
                     )
 
 

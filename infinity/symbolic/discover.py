@@ -1,6 +1,7 @@
 r"""`inf.discover`: a table in, a short list of closed forms out, each with an honest error.
 
-Structure is read off a separable surrogate, one-dimensional searches run on the parts, every formula is refitted to the measurements, and rows that the constants
+Structure is read off a separable surrogate, one-dimensional searches run on the parts, every formula is refitted to the measurements, and rows that
+the constants
 have not seen decide. Where a plain engine is installed, it searches the raw data too, and competes on equal terms.
 """
 
@@ -70,7 +71,8 @@ def discover(
 
     - `x`: inputs `(N, D)` or `(N,)`, at least ten rows; `y`: the target `(N,)`; `names` of the inputs, any text, and of the `target`.
     - `weights`: `(N,)`, non-negative; a weight of two counts as two measurements.
-    - `engine`: what searches the raw data beside the native search: `"pyoperon"`, `"pysr"`, `"native"` for nothing, or `"auto"`: pyoperon where it is installed.
+    - `engine`: what searches the raw data beside the native search: `"pyoperon"`, `"pysr"`, `"native"` for nothing, or `"auto"`: pyoperon where it
+    is installed.
     - `operators`: the functions that a formula may hold, such as `["exp", "sqrt"]`; all that are known if nothing is given.
     - `effort`: how many surrogates the search may fit; work is counted, not timed, so that a seed gives one answer.
     - `seed`: of the rows that are held out and of the engine.
@@ -78,7 +80,8 @@ def discover(
 
     **Returns:** a `Discovery`.
 
-    **Raises:** `ValueError` that names the row, the column or the argument: fewer than ten rows, constant or duplicate columns, numbers that are not finite, an operator
+    **Raises:** `ValueError` that names the row, the column or the argument: fewer than ten rows, constant or duplicate columns, numbers that are not
+    finite, an operator
     or engine that is not known.
 
     >>> import numpy as np, infinity as inf

@@ -1,6 +1,7 @@
 """Plain symbolic regression on the raw data: one protocol, several engines, chosen by what is installed and said aloud.
 
-An engine is called with inputs `(N, D)`, a target `(N,)`, weights or nothing, a seed and a budget of evaluations, and gives formulas as text in the names `v0 .. v{D-1}`, which
+An engine is called with inputs `(N, D)`, a target `(N,)`, weights or nothing, a seed and a budget of evaluations, and gives formulas as text in the
+names `v0 .. v{D-1}`, which
 `infinity.symbolic.parse` reads. Nothing that an engine says is executed.
 """
 
@@ -101,7 +102,8 @@ class _PySR:
             from pysr import PySRRegressor  # pyright: ignore[reportMissingImports]
 
             regressor = PySRRegressor(
-                binary_operators=["+", "-", "*", "/"], unary_operators=["sin", "cos", "exp", "log", "sqrt", "tanh", "square"], random_state=seed, deterministic=True,
+                binary_operators=["+", "-", "*", "/"], unary_operators=["sin", "cos", "exp", "log", "sqrt", "tanh", "square"], random_state=seed,
+                deterministic=True,
                 parallelism="serial", max_evals=evaluations, progress=False, verbosity=0, temp_equation_file=True,
             )  # fmt: skip
         regressor.fit(x, y, weights=weights, variable_names=[f"v{d}" for d in range(x.shape[1])])

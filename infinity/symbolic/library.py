@@ -72,7 +72,8 @@ def find_one(data: Data, thorough: bool = True) -> list[Candidate]:
             theta, left = search(sample, starts, _STEPS)
             for at in _leaders(starts, left):
                 tree, constants = _written(starts[at], theta[at], scale, sample, linear)
-                found.append(simplified(polished(tree, constants, data, "library"), data))
+                simple = simplified(polished(tree, constants, data, "library"), data)
+                found += [] if simple is None else [simple]
             found = best_first(found, 20)
             if found and (is_exact(found[0], data) or found[0].mean_square <= 1.02 * floor):
                 return found

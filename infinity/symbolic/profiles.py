@@ -28,7 +28,7 @@ CHUNK = 64
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """What all fits share: `logs` `(n, D)` for `L` and `M`, `inner` functions `(H, n)`, `time` `(n,)`, orthonormal `linear` `(n, Q)`, `y` and square roots of weights.
+    """What all fits share: `logs` `(n, D)`, `inner` functions `(H, n)`, `time` `(n,)`, orthonormal `linear` `(n, Q)`, `y`, roots of weights.
 
     All is multiplied by the square roots of the weights where that is due inside the program.
     """

@@ -3,7 +3,8 @@ r"""Functions that fall apart: `y = f(A) + g(B)` or `y = f(A) g(B)` for two grou
     u(a_k, b_l) - u(a_k, .) - u(., b_l) + u(., .) = 0        additive
     u(a_k, b_l) = f_k g_l, a matrix of rank one              multiplicative
 
-The matrices are values of the surrogate at all pairs of some `a_k` and some `b_l`; what is left of them after the best sum or product, divided by what the surrogate
+The matrices are values of the surrogate at all pairs of some `a_k` and some `b_l`; what is left of them after the best sum or product, divided by
+what the surrogate
 itself misses, is the score. The part of A is then looked for in the measurements, with the surrogate only telling what B adds or multiplies:
 `y_n - u(a_n, b_n) + u(a_n, b_0)`, and once its formula is known, it is taken out of the measurements exactly.
 """

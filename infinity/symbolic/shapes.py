@@ -112,7 +112,8 @@ SHAPES: tuple[Shape, ...] = (
     Shape("1/(1+z^2)", lambda z: (1 / (1 + z**2), -2 * z / (1 + z**2) ** 2), lambda z: power(add(ONE, power(z, number(2))), number(-1)), False, _BEND),
     _entire("cosh", lambda z: (jnp.cosh(z), jnp.sinh(z)), ((1.0, 0.0), (2.5, 0.0), (2.5, 1.0))),
     _entire("sinh", lambda z: (jnp.sinh(z), jnp.cosh(z)), ((1.0, 0.0), (2.5, 0.0), (2.5, 1.0))),
-    Shape("sech", lambda z: (1 / jnp.cosh(z), -jnp.tanh(z) / jnp.cosh(z)), lambda z: power(apply("cosh", z), number(-1)), False, ((1.0, 0.0), (2.5, 0.0), (4.0, -1.5))),
+    Shape("sech", lambda z: (1 / jnp.cosh(z), -jnp.tanh(z) / jnp.cosh(z)), lambda z: power(apply("cosh", z), number(-1)), False, ((1.0, 0.0), (2.5,
+    0.0), (4.0, -1.5))),
 )  # fmt: skip
 
 # What modulates: k(w) with its slope in w = q t, and its tree.

@@ -1,6 +1,7 @@
 r"""Fitted constants as the exact numbers that they probably are.
 
-A constant becomes an integer, a half, third, quarter or tenth where it lies within two standard errors of it *and* its error is so small that this is no chance (below a
+A constant becomes an integer, a half, third, quarter or tenth where it lies within two standard errors of it *and* its error is so small that this
+is no chance (below a
 twentieth of the grid's spacing), and where the description of the data gets shorter when the others are refitted. The fitted value stays on record.
 """
 

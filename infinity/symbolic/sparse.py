@@ -1,7 +1,8 @@
 r"""Sums of few atoms: `T(y) = sum_k c_k atom_k(x)` for a handful of outer functions `T`.
 
 The Gram matrix of all atoms gives the best pair of atoms exhaustively; the best pairs grow one atom at a time, each atom in turn is exchanged for a
-better one, and the description length says when to stop. Rows that `T` distorts are weighted by `1 / T'(y)^2`, and the formula that solves for `y` is refined on
+better one, and the description length says when to stop. Rows that `T` distorts are weighted by `1 / T'(y)^2`, and the formula that solves for `y`
+is refined on
 the measurements themselves.
 """
 

@@ -33,6 +33,7 @@ def exact_surrogate(f, D):
     return Surrogate(lambda points: f(*points.T), X[:, :D].min(axis=0), X[:, :D].max(axis=0), 1e-14)
 
 
+@pytest.mark.slow
 def test_one_variable():
     f = lambda t: 2 * np.exp(-0.7 * t) + 0.3
     found = find_one(data_of(f, 1), thorough=False)
@@ -104,6 +105,7 @@ def test_splits_are_proposed_and_taken_out_exactly():
     assert isinstance(best, Split)
 
 
+@pytest.mark.slow
 def test_a_reduction_is_put_back(monkeypatch):
     f = lambda a, b, c: a * (1 + b / c + 2 * np.sqrt(b / c) * np.cos(b / c))
     monkeypatch.setattr(
