@@ -128,7 +128,7 @@ def test_what_does_not_pay_is_left_out_and_constants_are_snapped_with_care():
     final, record = snapped(best, data)
     assert inf.Expression(final.tree, tuple(final.constants.tolist()), ("t",)).text() == "2*t^2"
     assert record[0][0] == "2"
-    vague = Data((t,), 2.03 * t + RNG.normal(size=200))
+    vague = Data((t,), 2.03 * t + 5 * np.random.default_rng(6).normal(size=200))
     assert snapped(polished(("mul", ("c", 0), ("x", 0)), [2.0], vague, ""), vague)[1] == ()
 
 
