@@ -44,9 +44,9 @@ class CoordinateMap(eqx.Module):
 
     def __init__(
         self,
-        breakpoints: Sequence[float] | np.ndarray,
+        breakpoints: Sequence[float | int] | np.ndarray,
         degree: int = 2,
-        increments: Sequence[float] | np.ndarray | None = None,
+        increments: Sequence[float | int] | np.ndarray | None = None,
         *,
         trainable: bool = False,
     ):
