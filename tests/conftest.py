@@ -25,6 +25,11 @@ def dtype(request):
     return jnp.dtype(request.param)
 
 
+def pytest_collection_modifyitems(items):
+    """The pages of the guide first: they are the longest tests, and at the end one process would wait for the other."""
+    items.sort(key=lambda item: "test_pages" not in item.name)
+
+
 # Linux grants a process 65,530 memory maps; every compiled program takes some, and XLA crashes without a word when none is left.
 MANY_MAPS = 20_000
 

@@ -42,7 +42,7 @@ def make_atoms(columns: tuple[np.ndarray, ...], kind: str = "all", most: int = M
     >>> from infinity.symbolic.atoms import make_atoms
     >>> atoms = make_atoms((np.array([1.0, 2.0]), np.array([0.5, -1.0])), "polynomial", 8)
     >>> atoms.trees[1:4]
-    (('x', 0), ('x', 1), ('pow', ('x', 0), ('q', 2, 1)))
+    (('x', 1), ('x', 0), ('pow', ('x', 1), ('q', 2, 1)))
     """
     choices = [_choices(d, column, kind) for d, column in enumerate(columns)]
     best: list[tuple[float, tuple[int, ...]]] = [(0.0, (0,) * len(columns))]
