@@ -119,6 +119,11 @@ class AbstractBasis(eqx.Module):
         first, values = self.local(t, order)
         return jax.lax.dynamic_update_slice(jnp.zeros((self.size,), values.dtype), values, (first,))
 
+    @eqx.filter_jit  # called eagerly, one compilation instead of many
+    def collocation(self, t: Float[Array, " N"], order: int = 0) -> Float[Array, "N {self.size}"]:
+        """Evaluate all functions, or their derivatives of a static `order`, at many points `(N,)`; **returns** shape `(N, size)`."""
+        return jax.vmap(lambda point: self.derivative(point, order))(t)
+
     def piecewise(self, coefficients: Float[Array, "*outputs size"]) -> PiecewisePolynomial:
         r"""Write `sum_i c_i B_i` as one polynomial a cell.
 

@@ -52,6 +52,7 @@ def adapted_axes(
     **Arguments:** the axes, those with parameters are moved; samples in random order, targets of about unit variance and zero mean; the modes of the pilot.
     """
     outputs = y.shape[1]
+    modes = 0 if len(axes) == 1 else modes  # one input needs no products: its pilot is affine
     affordable = len(x) * outputs / ROWS_PER_PILOT_UNKNOWN / ((modes + outputs) * len(axes))
     degrees = [axis.degree + 2 for axis in axes]
     counts = [
@@ -61,8 +62,6 @@ def adapted_axes(
     rows = [np.linspace(*axis.domain, count + 1).tolist() for axis, count in zip(axes, counts, strict=True)]
     densities, best = [], np.inf
     for _ in range(PILOT_ROUNDS):
-        # One input needs no products: its pilot is affine.
-        modes = 0 if len(axes) == 1 else modes
         pilot = KHRONOS(breakpoints=rows, modes=modes, degree=degrees, outputs=outputs, key=jax.random.key(seed))
         found, error = _pilot_fit(in_dtype(pilot, x.dtype), x, y, weights)
         if error > 0.9 * best:
@@ -100,17 +99,17 @@ def _pilot_fit(
 def roughness(
     model: AbstractSeparable, d: int, k: int
 ) -> tuple[Float[np.ndarray, " n_plus_one"], Float[np.ndarray, " n"]]:
-    """`rho_d` of a separable model for functions of degree k, at points between the breakpoints, and those points' cells.
+    """`rho_d` of a separable model for functions of degree k, on small intervals between its breakpoints.
 
-    **Returns:** the ends of small intervals `(n + 1,)` and the density on each, `(n,)`.
+    **Returns:** their ends `(n + 1,)` and the density on each, `(n,)`.
     """
     basis = model.bases[d]
     ends = np.unique(np.asarray(basis.breakpoints, np.float64))
     shares = np.arange(_FINE) / _FINE
     edges = np.append((ends[:-1, None] + np.diff(ends)[:, None] * shares).ravel(), ends[-1])
     middles = jnp.asarray((edges[1:] + edges[:-1]) / 2, model.factors[d].dtype)
-    D = np.asarray(jax.vmap(lambda t: basis.derivative(t, k + 1))(middles), np.float64)
-    curves = [D @ np.asarray(model.factors[d], np.float64).T]
+    D = np.asarray(basis.collocation(middles, k + 1), np.float64)
+    curves = D @ np.asarray(model.factors[d], np.float64).T
     gram = np.ones((model.modes, model.modes))
     mean = np.ones(model.modes)
     for e, other in enumerate(model.bases):
@@ -120,10 +119,10 @@ def roughness(
             gram = gram * (F @ np.asarray(other.mass(), np.float64) @ F.T) / length
             mean = mean * (F @ np.asarray(other.load(lambda t: jnp.ones_like(t)), np.float64)) / length
     mixing = np.ones((1, model.modes)) if model.mixing is None else np.asarray(model.mixing, np.float64)
-    total = np.einsum("qm,om,mn,on,qn->q", curves[0], mixing, gram, mixing, curves[0])
+    total = np.einsum("qm,om,mn,on,qn->q", curves, mixing, gram, mixing, curves)
     if model.additive is not None:
         A = D @ np.asarray(model.additive[d], np.float64).T
-        total = total + np.sum(A**2, axis=1) + 2 * np.einsum("qo,om,m,qm->q", A, mixing, mean, curves[0])
+        total = total + np.sum(A**2, axis=1) + 2 * np.einsum("qo,om,m,qm->q", A, mixing, mean, curves)
     density = np.maximum(total, 0.0) ** (1 / (2 * k + 3))
     return edges, density + _FLOOR * np.average(density, weights=np.diff(edges)) + np.finfo(float).tiny
 
@@ -146,8 +145,11 @@ def equal_shares(
 
 def _placed(axis: Axis, edges: np.ndarray, density: np.ndarray) -> Axis:
     """The axis with its trained parts placed by a density: its nodes, or its first map, behind which the nodes are equally spaced."""
-    if not axis.maps or all(inner.logits is None for inner in axis.maps):
-        return axis.moved(equal_shares(edges, density, axis.elements))
+    if all(inner.logits is None for inner in axis.maps):
+        nodes = equal_shares(edges, density, axis.elements)
+        for inner in axis.maps:  # nodes live behind the maps
+            nodes = inner.values(nodes)
+        return axis.moved(nodes)
     lo, hi = axis.domain
     height = np.concatenate([[0.0], np.cumsum(density * np.diff(edges))])
     image = lo + (hi - lo) * height / height[-1]
@@ -161,7 +163,9 @@ def _placed(axis: Axis, edges: np.ndarray, density: np.ndarray) -> Axis:
     knots = np.concatenate([[0.0], np.cumsum(greville.held)]) * (hi - lo) + lo
     steps = np.diff(np.interp(knots, edges, image))
     steps = np.maximum(steps, 1e-9 * (hi - lo))
-    return axis.moved(axis.breakpoints, maps=[CoordinateMap(points, first.degree, steps), *axis.maps[1:]])
+    return axis.moved(
+        np.asarray(axis.nodes(), np.float64), maps=[CoordinateMap(points, first.degree, steps), *axis.maps[1:]]
+    )
 
 
 def shuffled(table: Table, seed: int) -> tuple[Float[Array, "N D"], Float[Array, "N O"], Float[Array, " N"]]:
@@ -180,7 +184,7 @@ def adapted_to(table: Table, model: Any, seed: int) -> Any:
         return adapted(in_dtype(model, table.dtype), *samples, seed=seed)
     # A separable model on the same axes stands in for the full tensor product, whose joint descent would be dense.
     stand_in = INN(
-        nodes=[axis.breakpoints for axis in model.axes],
+        nodes=[np.asarray(axis.nodes(), np.float64).tolist() for axis in model.axes],
         modes=1 if model.dimensions == 1 else TENSOR_MODES,
         basis=model.axes[0].family,
         outputs=model.outputs,
@@ -210,4 +214,4 @@ def adapted(
     axes = adapted_axes(model.axes, x, y, weights, max(model.modes, 1), seed)
     start = model.with_axes([axis.frozen() for axis in axes])
     fitted = cast(Separable, fit_separable(start, x, y, weights, tolerance=tolerance).model)
-    return cast(Separable, descended(fitted.trained(nodes, maps), x, y, weights).frozen())
+    return descended(fitted.trained(nodes, maps), x, y, weights).frozen()

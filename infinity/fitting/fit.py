@@ -3,7 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -14,8 +14,9 @@ from ..descent.solver import warn_single_precision
 from ..models import AION, AbstractSeparable, HiDeNN, Oblique
 from .adaptive import adapted_to
 from .aion import solve_aion
+from .arguments import checked_model, checked_policy, checked_weights, held_out, is_exponential
 from .checks import check_unknowns, numeric_matrix, target_names
-from .fitted import Fitted, Outside, unit_box
+from .fitted import Fitted, unit_box
 from .generic import fit_generic
 from .journal import open_journal
 from .levels import check_levels, chosen_levels
@@ -116,11 +117,9 @@ def fit(
     prepared = prepare(x, y, names, target, categories, missing)
     inputs, outputs, names, targets = prepared[:4]
     coding = prepared.coding
-    weight = _checked_weights(weights, len(measured))[prepared.rows]
-    exponential = _is_exponential(model, solver)
-    outside = _checked_policy(outside, exponential)
-    if not 0 <= holdout < 1:
-        raise ValueError(f"holdout is {holdout}; expected a share of the rows, at least 0 and below 1")
+    weight = checked_weights(weights, len(measured))[prepared.rows]
+    exponential = is_exponential(model, solver)
+    outside = checked_policy(outside, exponential)
     dtype = jnp.result_type(jnp.asarray(inputs[:1]), jnp.asarray(outputs[:1]), jnp.float32)
     if dtype == jnp.float32 and not jax.config.read("jax_enable_x64"):
         warn_single_precision()
@@ -128,12 +127,7 @@ def fit(
     weight = np.copy(weight)  # not the caller's
     weight[first] = summed
     rows = np.sort(first)
-    if exponential and inputs.shape[1] == 1:
-        # A series is judged by its forecast: the last rows are held out.
-        ahead = np.argsort(inputs[rows, 0], kind="stable")
-        heldout = np.sort(rows[ahead[len(rows) - _number_held_out(len(rows), holdout) :]])
-    else:
-        heldout = rows[_held_out(len(rows), holdout, seed)]
+    heldout = held_out(inputs, rows, holdout, seed, ahead=exponential and inputs.shape[1] == 1)
     train = np.setdiff1d(rows, heldout)
     if coding is not None:
         coding, inputs = with_means(coding, inputs, outputs, weight, train, heldout, seed)
@@ -143,7 +137,7 @@ def fit(
     if isinstance(model, str):
         model = None
     if model is not None:
-        model = _checked_model(model, inputs, names, outputs.shape[1])
+        model = checked_model(model, inputs, names, outputs.shape[1])
         if modes is not None or elements is not None or degree is not None:
             raise ValueError("got both a model and its size; leave out modes, elements and degree, or the model")
     if exponential and any(part is not None for part in (local, modes, elements, degree, bounds, levels)):
@@ -247,7 +241,7 @@ def fit(
     )
     if isinstance(solution.model, HiDeNN) and covariance is not None and len(heldout):
         # Fitted once, without these rows, so that the model itself is judged.
-        mean, std = final.predict(inputs[heldout], return_std=True)
+        mean, std = dataclasses.replace(judged, covariance=covariance).predict(inputs[heldout], return_std=True)
         scores = jnp.abs(outputs[heldout] - mean.reshape(len(heldout), -1)) / std.reshape(len(heldout), -1)
         final = dataclasses.replace(final, scores=scores)
     # A local stage knows the rows that it was given: how well it meets them says nothing.
@@ -340,72 +334,3 @@ def _generic(table: Table, model: Any, size: tuple, solver: Any, seed: int, tole
 
 def _predicted(fitted: Fitted | Predictor, x: np.ndarray) -> np.ndarray:
     return np.asarray(fitted.predict(x))
-
-
-def _number_held_out(rows: int, share: float | int) -> int:
-    number = round(share * rows)
-    return number if rows - number >= 2 else 0
-
-
-def _held_out(rows: int, share: float | int, seed: int) -> np.ndarray:
-    return np.sort(np.random.default_rng(seed).permutation(rows)[: _number_held_out(rows, share)])
-
-
-def _is_exponential(model: Any, solver: Any) -> bool:
-    """Whether the direct solve for exponential families is asked for."""
-    if isinstance(model, str) and (model != "aion" or solver is not None):
-        raise ValueError(
-            f'model is {model!r}; expected "aion", without a solver, an Equinox module, or nothing for a model that is selected'
-        )
-    return solver is None and (isinstance(model, AION) or model == "aion")
-
-
-def _checked_policy(outside: str | None, exponential: bool) -> str:
-    """What happens outside the box: an AION goes on by its own formula, any other model in straight lines."""
-    if outside is None:
-        return "extrapolate" if exponential else "warn"
-    if outside not in get_args(Outside):
-        raise ValueError(f"outside is {outside!r}; expected one of {', '.join(get_args(Outside))}")
-    if outside == "extrapolate" and not exponential:
-        raise ValueError(
-            'outside="extrapolate" is for an AION, whose formula holds everywhere; use "linear" or another'
-        )
-    return outside
-
-
-def _checked_weights(weights: Any, rows: int) -> np.ndarray:
-    if weights is None:
-        return np.ones(rows)
-    values = np.asarray(weights, float)
-    if values.shape != (rows,):
-        raise ValueError(f"weights has shape {values.shape}; expected ({rows},), one for each row")
-    bad = np.flatnonzero(~np.isfinite(values) | (values < 0))
-    if len(bad):
-        raise ValueError(f"row {bad[0] + 1}: the weight is {values[bad[0]]}; expected a finite number of at least 0")
-    if not np.any(values > 0):
-        raise ValueError("all weights are zero; give some row a positive one")
-    if values.sum() < 2:
-        raise ValueError(
-            f"the weights sum to {values.sum():.3g}; a weight counts measurements, so expected a sum of at least 2. Multiply them by one number, such that "
-            "a typical one is 1"
-        )
-    return values
-
-
-def _checked_model(model: Any, x: np.ndarray, names: tuple[str, ...], outputs: int) -> Any:
-    if not callable(model):
-        raise ValueError(f"model is {type(model).__name__}; expected an Equinox module that maps a point (D,) to (O,)")
-    if isinstance(model, AbstractSeparable | HiDeNN | Oblique):
-        if model.dimensions != x.shape[1] or model.outputs != outputs:
-            raise ValueError(
-                f"the model has {model.dimensions} inputs and {model.outputs} outputs, the table {x.shape[1]} and {outputs}"
-            )
-        lower, upper = np.asarray(model.domain).T
-        outside = np.argwhere((x < lower) | (x > upper))
-        if len(outside):
-            row, d = (int(i) for i in outside[0])
-            raise ValueError(
-                f"row {row + 1}, column {names[d]!r}: {x[row, d]:g} lies outside the model's domain [{lower[d]:g}, {upper[d]:g}]; "
-                "make the model on a box that holds the data"
-            )
-    return model

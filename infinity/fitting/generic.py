@@ -21,6 +21,8 @@ from ..descent.search import LARGEST
 
 Module = TypeVar("Module", bound=eqx.Module)
 
+# Rows on which a model is certified.
+CERTIFIED_ROWS = 64
 # The dense Jacobian of the direct solve must fit in memory: numbers in it, at most.
 _LARGEST_JACOBIAN = 2**28
 _LARGEST_COVARIANCE = 2**25
@@ -52,6 +54,12 @@ def residuals_of(static: Any):
         return jnp.sqrt(weights)[:, None] * (value - y)
 
     return residuals
+
+
+def certificate_of(model: eqx.Module, data: tuple, rows: int = CERTIFIED_ROWS) -> Certificate:
+    """The certificate of the residuals of a model on the first rows of `(x, y, weights)`: how parameters enter does not depend on the others."""
+    params, static = eqx.partition(model, eqx.is_inexact_array)
+    return certify(residuals_of(static), params, tuple(jnp.asarray(a[:rows]) for a in data))
 
 
 def in_dtype(model: Module, dtype: Any) -> Module:
@@ -98,7 +106,7 @@ def fit_generic(model: eqx.Module, x: Array, y: Array, weights: Array, solver: A
             f"the model gives shape {shape[1:]} for one point; expected ({y.shape[1]},) as there are {y.shape[1]} targets"
         )
     residuals, data = residuals_of(static), (x, y, weights)
-    certificate = certify(residuals, params, jax.tree.map(lambda a: a[: min(len(a), 256)], data))
+    certificate = certificate_of(model, data, 256)
     method = chosen_solver(solver, tolerance)
     if solver is None and _searchable(certificate, y.size):
         method = dataclasses.replace(method, start="search")

@@ -7,7 +7,7 @@ that the Jacobian is taken row by row, backwards: a row costs a few evaluations,
 there columns, forwards, are cheaper.
 """
 
-from typing import Any, TypeVar
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -17,15 +17,12 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from ..basis import Axis
-from ..closure import certify
 from ..compilation import quick_jit
 from ..descent import Ledger
 from ..descent.plan import plan_residuals
 from ..descent.projection import Projection
 from ..descent.trust import levenberg_marquardt
-from .generic import residuals_of
-
-Module = TypeVar("Module", bound=eqx.Module)
+from .generic import Module, certificate_of, residuals_of
 
 # A step factorises a dense Jacobian: about so many operations, at most so many, and on so many rows an unknown at least.
 USUAL, LARGEST = 3e8, 4e9
@@ -33,7 +30,6 @@ ROWS = 4
 ITERATIONS = 100
 # Where nodes go matters less than how far the coefficients are solved, which comes after.
 TOLERANCE = 1e-4
-_CERTIFIED_ROWS = 64
 
 
 def descended(model: Module, x: Float[Array, "N D"], y: Float[Array, "N O"], weights: Float[Array, " N"]) -> Module:
@@ -47,8 +43,7 @@ def descended(model: Module, x: Float[Array, "N D"], y: Float[Array, "N O"], wei
     if rows * outputs < ROWS * P or rows * outputs * P**2 > LARGEST:
         return model
     data = tuple(jnp.asarray(a[:rows], x.dtype) for a in (x, y, weights))
-    few = tuple(a[:_CERTIFIED_ROWS] for a in data)
-    linear = plan_residuals(certify(residuals_of(static), params, few)).linear
+    linear = plan_residuals(certificate_of(model, data)).linear
     moved, before, after = _descend(params, static, tuple(linear.tolist()), data, not _has_patches(model))
     return eqx.combine(moved, static) if float(after) < float(before) else model
 

@@ -11,11 +11,9 @@ squared, so that a small variance on a large mean keeps its digits.
 import math
 from typing import Any, NamedTuple
 
-import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from ..basis import AbstractBasis, gauss_legendre
 from ..models import AbstractSeparable
@@ -122,7 +120,7 @@ def marginals(units: Units, distribution: Any = None) -> Marginals:
     factors, terms = [], []
     for group, (nodes, weight) in zip(units.groups, rules, strict=True):
         values = [
-            np.asarray(_values(model.bases[d], jnp.asarray(column, dtype)), float).T
+            np.asarray(model.bases[d].collocation(jnp.asarray(column, dtype)), float).T
             for d, column in zip(group, nodes.T, strict=True)
         ]
         factors.append(math.prod(np.asarray(model.factors[d], float) @ B for d, B in zip(group, values, strict=True)))
@@ -150,11 +148,6 @@ def marginals(units: Units, distribution: Any = None) -> Marginals:
 def exclusive_mean(mean: Float[np.ndarray, "D M"], *left_out: int) -> Float[np.ndarray, " M"]:
     """The product of the means over all dimensions but some."""
     return np.prod(np.delete(mean, left_out, axis=0), axis=0)
-
-
-@eqx.filter_jit
-def _values(basis: AbstractBasis, nodes: Float[Array, " Q"]) -> Float[Array, "Q _"]:
-    return jax.vmap(basis)(nodes)
 
 
 def _uniform(basis: AbstractBasis, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:

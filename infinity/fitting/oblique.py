@@ -3,8 +3,8 @@ r"""Fitting a model with a mixing layer: directions from the slopes of a pilot, 
     C = mean of grad u grad u^T,    C w = lambda w
 
 The slopes of a ridge function `g(w . x)` all point along `w`, so that the leading eigenvectors of the outer product of gradients of a first, separable fit
-are the first guess (Constantine, Dow and Wang, SIAM J. Sci. Comput. 36, 2014: active subspaces). Then directions, nodes across them and coefficients
-descend together.
+are the first guess (Constantine, Dow and Wang, SIAM J. Sci. Comput. 36, 2014: active subspaces). Then nodes are placed along all coordinates,
+directions and coefficients descend together, and both once more.
 """
 
 from typing import Any

@@ -62,7 +62,7 @@ ENSEMBLE_WORK = 6 * 2e10
 
 
 class Trial(NamedTuple):
-    """A model that was tried, and its error on the rows kept for validation."""
+    """A model that was tried, and its error on the rows kept for validation; with an `evidence`, its logarithm, the error is that on the rows fitted."""
 
     link: str
     degree: int
@@ -72,18 +72,20 @@ class Trial(NamedTuple):
     starts: int
     error: float
     seconds: float
+    evidence: float | None = None
 
     def __str__(self) -> str:
         average = "" if self.starts == 1 else f", average of {self.starts}"
+        judged = "" if self.evidence is None else f", log evidence {self.evidence:.5g}"
         return (
             f"{self.link}, degree {self.degree}, {self.functions} functions an input, {self.modes} modes{average}: "
-            f"{self.unknowns} unknowns, error {self.error:.3g}, {self.seconds:.1f} s"
+            f"{self.unknowns} unknowns, error {self.error:.3g}{judged}, {self.seconds:.1f} s"
         )
 
 
-def _grown_trial(link: str, model: AbstractSeparable, _: float, error: float, seconds: float) -> Trial:
+def _grown_trial(link: str, model: AbstractSeparable, evidence: float, error: float, seconds: float) -> Trial:
     functions = max(axis.size for axis in model.axes)
-    return Trial(link, max(model.degrees), functions, model.modes, model.unknowns, 1, error, seconds)
+    return Trial(link, max(model.degrees), functions, model.modes, model.unknowns, 1, error, seconds, evidence)
 
 
 class Selected(NamedTuple):

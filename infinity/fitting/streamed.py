@@ -3,16 +3,15 @@
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from ..closure import Certificate, certify
+from ..closure import Certificate
 from ..models import AbstractSeparable
 from ..models.evaluator import evaluate
 from .checks import check_unknowns
 from .fitted import unit_box
-from .generic import residuals_of
+from .generic import CERTIFIED_ROWS, certificate_of
 from .journal import Journal
 from .levels import LevelEffects, with_effects
 from .links import LINKS
@@ -21,8 +20,6 @@ from .samples import Samples, Scaled
 from .selection import Selected, Trial, combined, described, noise_of, select
 from .twins import repeats_of
 from .uncertainty import expected_deviation
-
-_CERTIFIED_ROWS = 64
 
 
 class Table(NamedTuple):
@@ -148,10 +145,8 @@ def solve_streamed(
         sentence = f"The last steps changed the loss by below {tolerance:g} of it, after {taken} iterations."
     else:
         sentence = f"The loss still fell by more than {tolerance:g} a step after {taken} iterations."
-    params, static = eqx.partition(fits[0].model, eqx.is_inexact_array)
-    few = slice(_CERTIFIED_ROWS)
-    sample = (samples.x[few], scaled.z[few], samples.weights[few])
-    certificate = certify(residuals_of(static), params, tuple(jnp.asarray(a, table.dtype) for a in sample))
+    sample = tuple(jnp.asarray(a[:CERTIFIED_ROWS], table.dtype) for a in (samples.x, scaled.z, samples.weights))
+    certificate = certificate_of(fits[0].model, sample)
     options = {"link": selected.link, "members": len(fits), "copies": table.copies}
     if selected.local is not None:
         options["local"] = [float(balance) for balance in selected.local.balance.weight]

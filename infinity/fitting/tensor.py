@@ -15,12 +15,12 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ..basis import AbstractBasis
-from ..closure import certify
 from ..descent.evidence import BlockPenalty, Evidence, PenaltyBlocks, affine_optimum, covariance
 from ..descent.streaming import Normal, accumulate, chunked
 from ..models import HiDeNN
-from ..models.separable import design, rebuilt
-from .generic import GenericFit, residuals_of, stationarity_of
+from ..models.on_axes import rebuilt
+from ..models.separable import design
+from .generic import GenericFit, certificate_of, residuals_of, stationarity_of
 from .roughness import integrals
 
 # The Gram matrix of all values is dense.
@@ -28,7 +28,6 @@ MOST_VALUES = 2500
 _CHUNK = 512
 _UPDATES = 15
 _LARGEST_COVARIANCE = 2**25
-_CERTIFIED_ROWS = 64
 
 
 def fit_tensor(
@@ -67,7 +66,7 @@ def fit_tensor(
         stationarity_of(residuals, params, data),
         float(jnp.sum(r**2)) / max(numbers - effective, 0.1 * numbers),
         V,
-        certify(residuals, params, jax.tree.map(lambda a: a[:_CERTIFIED_ROWS], data)),
+        certificate_of(fitted, data),
         {"iterations": _UPDATES, "effective": effective},
         [],
     )

@@ -14,10 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..basis import AbstractBasis, gauss_legendre
+from ..basis import AbstractBasis, BSpline, Hat, gauss_legendre
 from .inn import INN, axes_of
 from .norm import norm
-from .separable import AbstractSeparable, rebuilt
+from .on_axes import rebuilt
+from .separable import AbstractSeparable
 
 
 def convert(
@@ -84,19 +85,11 @@ def relative_difference(model: AbstractSeparable, reference: AbstractSeparable) 
 
 def _same(old: AbstractBasis, new: AbstractBasis) -> bool:
     """Whether both are the same functions: one family on the same nodes, or hats and splines of degree one."""
-    if type(old) is type(new):
-        leaves = zip(jax.tree.leaves(old), jax.tree.leaves(new), strict=False)
-        return jax.tree.structure(old) == jax.tree.structure(new) and all(
-            a.shape == b.shape and bool(jnp.all(a == b)) for a, b in leaves
-        )
-    linear = type(old).__name__ in ("Hat", "BSpline") and type(new).__name__ in ("Hat", "BSpline")
-    points = (np.asarray(old.breakpoints), np.asarray(new.breakpoints))
-    return (
-        linear
-        and old.degree == new.degree == 1
-        and points[0].shape == points[1].shape
-        and bool(np.all(points[0] == points[1]))
-    )
+    linear = all(isinstance(basis, Hat | BSpline) and basis.degree == 1 for basis in (old, new))
+    if linear or jax.tree.structure(old) == jax.tree.structure(new):
+        pairs = [(old.breakpoints, new.breakpoints)] if linear else zip(*map(jax.tree.leaves, (old, new)), strict=True)
+        return all(a.shape == b.shape and bool(jnp.all(a == b)) for a, b in pairs)
+    return False
 
 
 def _rule(bases: Sequence[AbstractBasis]) -> tuple[Float[np.ndarray, " Q"], Float[np.ndarray, " Q"]]:
@@ -108,7 +101,7 @@ def _rule(bases: Sequence[AbstractBasis]) -> tuple[Float[np.ndarray, " Q"], Floa
 
 
 def _values(basis: AbstractBasis, t: Float[np.ndarray, " Q"]) -> Float[np.ndarray, "Q n"]:
-    return np.asarray(jax.jit(jax.vmap(basis))(jnp.asarray(t, basis.breakpoints.dtype)), np.float64)
+    return np.asarray(basis.collocation(jnp.asarray(t, basis.breakpoints.dtype)), np.float64)
 
 
 def _projected(rows: Float[Array, "M size"], old: AbstractBasis, new: AbstractBasis) -> Float[Array, "M new"]:

@@ -15,7 +15,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ..basis import Axis, BSpline, CoordinateMap
 from ..basis.refinement import divided
 from .boxes import each
-from .separable import AbstractSeparable, rebuilt
+from .on_axes import rebuilt
+from .separable import AbstractSeparable
 from .starts import starting_factors
 
 Separable = TypeVar("Separable", bound=AbstractSeparable)

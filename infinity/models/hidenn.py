@@ -16,12 +16,12 @@ from jaxtyping import Array, Float
 
 from ..basis import AbstractBasis, Axis
 from .inn import axes_of
-from .separable import rebuilt
+from .on_axes import AbstractOnAxes, rebuilt
 
 MOST_DIMENSIONS = 3
 
 
-class HiDeNN(eqx.Module):
+class HiDeNN(AbstractOnAxes):
     r"""A full tensor-product interpolant in one to three dimensions.
 
     **Arguments:**
@@ -78,41 +78,9 @@ class HiDeNN(eqx.Module):
         return tuple(axis.basis(self.values.dtype) for axis in self.axes)
 
     @property
-    def dimensions(self) -> int:
-        """Number of inputs, D."""
-        return len(self.axes)
-
-    @property
     def outputs(self) -> int:
         """Number of outputs, O; 1 for a scalar model."""
         return self.values.shape[-1]
-
-    @property
-    def unknowns(self) -> int:
-        """Number of free parameters."""
-        return sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(self, eqx.is_inexact_array)))
-
-    @property
-    def domain(self) -> tuple[tuple[float, float], ...]:
-        """The box on which the model is defined, one pair a dimension."""
-        return tuple(axis.domain for axis in self.axes)
-
-    @property
-    def trainable_axes(self) -> bool:
-        """Whether nodes are among the parameters."""
-        return bool(jax.tree.leaves(self.axes))
-
-    def with_axes(self, axes: Sequence[Axis]) -> "HiDeNN":
-        """The same values on other axes of the same sizes."""
-        return rebuilt(self, axes=tuple(axes))
-
-    def frozen(self) -> "HiDeNN":
-        """The same function, nodes held."""
-        return self.with_axes([axis.frozen() for axis in self.axes])
-
-    def trained(self, nodes: bool = True, maps: bool = True) -> "HiDeNN":
-        """The same function, its nodes among the parameters."""
-        return self.with_axes([axis.trained(nodes, maps) for axis in self.axes])
 
     def __call__(self, x: Float[Array, " D"]) -> Float[Array, "..."]:
         """The value at a point `x` of shape `(D,)`: shape `(O,)`, or `()` for a scalar model."""

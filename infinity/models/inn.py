@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
@@ -18,7 +17,7 @@ from ..basis import Axis
 from .boxes import checked_box, each
 from .growth import refined
 from .separable import AbstractSeparable
-from .starts import starting_factors, starting_mixing
+from .starts import starting_parameters
 
 
 class INN(AbstractSeparable):
@@ -72,15 +71,11 @@ class INN(AbstractSeparable):
         **settings: Any,
     ):
         self.axes = axes_of("INN", domain, nodes, elements, basis, settings, trainable_nodes)
-        number = 1 if outputs == "scalar" else outputs
-        if modes < 1 or number < 1:
-            raise ValueError(f"INN got modes={modes} and outputs={outputs}; expected at least one of each.")
         self.scalar = outputs == "scalar"
         sizes = [axis.size for axis in self.axes]
-        self.factors = starting_factors(key, modes, sizes)
-        self.mixing = starting_mixing(key, number, modes)
-        self.additive = tuple(jnp.zeros((number, size)) for size in sizes) if additive else None
-        self.constant = jnp.zeros((number,)) if constant else None
+        self.factors, self.mixing, self.additive, self.constant = starting_parameters(
+            "INN", key, sizes, modes, outputs, constant=constant, additive=additive
+        )
 
     def refine(
         self,

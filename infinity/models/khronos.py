@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
@@ -19,7 +18,7 @@ from ..basis import Axis, CoordinateMap
 from .boxes import checked_box, each
 from .growth import refined
 from .separable import AbstractSeparable
-from .starts import starting_factors, starting_mixing
+from .starts import starting_parameters
 
 
 class KHRONOS(AbstractSeparable):
@@ -105,16 +104,10 @@ class KHRONOS(AbstractSeparable):
             for row, p in zip(rows, degrees, strict=True)
         )
         self.scalar = outputs == "scalar"
-        number = 1 if outputs == "scalar" else outputs
-        if modes < (0 if additive else 1) or number < 1:
-            raise ValueError(
-                f"KHRONOS got modes={modes} and outputs={outputs}; expected at least one of each, or no modes beside an additive block."
-            )
         sizes = [axis.size for axis in self.axes]
-        self.factors = starting_factors(key, modes, sizes)
-        self.mixing = starting_mixing(key, number, modes)
-        self.additive = tuple(jnp.zeros((number, size)) for size in sizes) if additive else None
-        self.constant = jnp.zeros((number,)) if constant else None
+        self.factors, self.mixing, self.additive, self.constant = starting_parameters(
+            "KHRONOS", key, sizes, modes, outputs, constant=constant, additive=additive
+        )
 
     @property
     def layers(self) -> int:

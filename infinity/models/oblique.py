@@ -18,7 +18,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from .boxes import checked_box
 from .khronos import KHRONOS
-from .separable import AbstractSeparable, rebuilt
+from .on_axes import rebuilt
+from .separable import AbstractSeparable
 
 
 class Oblique(eqx.Module):

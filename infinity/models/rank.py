@@ -15,7 +15,8 @@ from jaxtyping import Array, Float
 
 from ..basis import gauss_legendre
 
-_POINTS = {1: 1, 2: 200, 3: 48}
+# Gauss points a dimension.
+_POINTS = {2: 200, 3: 48}
 
 
 def rank_floor(
@@ -33,7 +34,7 @@ def rank_floor(
     True
     """
     D = len(domain)
-    if D not in (2, 3):
+    if D not in _POINTS:
         raise ValueError(f"rank_floor got {D} dimensions; expected 2 or 3, for it tabulates the function.")
     nodes, weights = gauss_legendre(points or _POINTS[D])
     grids = [lo + (hi - lo) * (1 + nodes) / 2 for lo, hi in domain]

@@ -6,8 +6,7 @@ The modes are shared by the outputs; `c` and the additive block `a` are optional
 repeat the scale of a factor. Each `F_d` is one array, so that the model is affine in each of them: it is multilinear.
 """
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -16,12 +15,11 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ..basis import AbstractBasis, Axis
+from .on_axes import AbstractOnAxes
 from .products import product
 
-Module = TypeVar("Module", bound=eqx.Module)
 
-
-class AbstractSeparable(eqx.Module):
+class AbstractSeparable(AbstractOnAxes):
     """What all separable models share: evaluation, derivatives of the value with respect to the parameters, curves.
 
     **Fields:** `factors`, one array `(M, size_d)` a dimension; `mixing` `(O, M)` or nothing; `additive`, one array `(O, size_d)` a dimension, or nothing;
@@ -41,11 +39,6 @@ class AbstractSeparable(eqx.Module):
         return tuple(axis.basis(self.factors[0].dtype) for axis in self.axes)
 
     @property
-    def dimensions(self) -> int:
-        """Number of inputs, D."""
-        return len(self.factors)
-
-    @property
     def modes(self) -> int:
         """Number of modes, M."""
         return self.factors[0].shape[0]
@@ -56,16 +49,6 @@ class AbstractSeparable(eqx.Module):
         return 1 if self.mixing is None else self.mixing.shape[0]
 
     @property
-    def unknowns(self) -> int:
-        """Number of free parameters."""
-        return sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(self, eqx.is_inexact_array)))
-
-    @property
-    def domain(self) -> tuple[tuple[float, float], ...]:
-        """The box on which the model is defined, one pair a dimension."""
-        return tuple(axis.domain for axis in self.axes)
-
-    @property
     def degrees(self) -> tuple[int, ...]:
         """The degree of the functions in each dimension."""
         return tuple(axis.degree for axis in self.axes)
@@ -73,24 +56,7 @@ class AbstractSeparable(eqx.Module):
     @property
     def breakpoints(self) -> tuple[tuple[float, ...], ...]:
         """The breakpoints or nodes of each dimension."""
-        return tuple(tuple(float(t) for t in axis.nodes(self.factors[0].dtype)) for axis in self.axes)
-
-    @property
-    def trainable_axes(self) -> bool:
-        """Whether nodes or coordinate maps are among the parameters."""
-        return bool(jax.tree.leaves(self.axes))
-
-    def with_axes(self, axes: Sequence[Axis]) -> "AbstractSeparable":
-        """The same coefficients on other axes of the same sizes."""
-        return rebuilt(self, axes=tuple(axes))
-
-    def frozen(self) -> "AbstractSeparable":
-        """The same function, nodes and coordinate maps held."""
-        return self.with_axes([axis.frozen() for axis in self.axes])
-
-    def trained(self, nodes: bool = True, maps: bool = True) -> "AbstractSeparable":
-        """The same function, its nodes or coordinate maps among the parameters."""
-        return self.with_axes([axis.trained(nodes, maps) for axis in self.axes])
+        return tuple(tuple(np.asarray(axis.nodes(self.factors[0].dtype)).tolist()) for axis in self.axes)
 
     def features(self, x: Float[Array, " D"]) -> Float[Array, "D M"]:
         """The factors at a point, `f_dm(x_d)`."""
@@ -119,14 +85,6 @@ class AbstractSeparable(eqx.Module):
     def curve(self, dimension: int, t: Float[Array, ""]) -> Float[Array, " M"]:
         """The factors of one dimension at the coordinate `t`, shape `(M,)`."""
         return _window(self.factors[dimension], *self.bases[dimension].local(t))
-
-
-def rebuilt(model: Module, **changes: Any) -> Module:
-    """A copy of a module with other fields, static ones included; nothing is checked."""
-    copy = object.__new__(type(model))
-    for name in model.__dataclass_fields__:
-        object.__setattr__(copy, name, changes.get(name, getattr(model, name)))
-    return copy
 
 
 class Local(NamedTuple):

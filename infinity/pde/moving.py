@@ -20,7 +20,7 @@ from jaxtyping import Array, Float
 
 from ..descent import InfiniteDescent, OpenModelWarning
 from ..models import HiDeNN
-from ..models.separable import rebuilt
+from ..models.on_axes import rebuilt
 from .pointwise import Energy
 
 _TURNS = 5

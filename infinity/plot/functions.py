@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -36,7 +35,7 @@ def functions(basis: AbstractBasis, ax: Any = None, label: str = "", highlight: 
         ax = new_axes()[0, 0]
     low, high = (float(end) for end in basis.domain)
     t = np.linspace(low, high, _POINTS)
-    values = np.asarray(jax.jit(jax.vmap(basis))(jnp.asarray(t, basis.breakpoints.dtype)))
+    values = np.asarray(basis.collocation(jnp.asarray(t, basis.breakpoints.dtype)))
     chosen = basis.size // 2 if highlight is None else highlight
     ax.plot(t, np.delete(values, chosen, axis=1), color=GREY, linewidth=0.7)
     ax.plot(t, values[:, chosen], color=BLUE, linewidth=1.6)

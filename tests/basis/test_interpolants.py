@@ -6,10 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from benchmarks.interpolation.properties import PAIRS
+from benchmarks.interpolation.properties import functions as piecewise
 from infinity.basis import Axis, BSpline, Hat, Patch
 from infinity.basis.patch import checked_settings
 
-PAIRS = [(s, p) for s in range(1, 5) for p in range(1, s + 1)]
 TOLERANCE = {np.float64: 1e-11, np.float32: 1e-6}
 
 
@@ -41,19 +42,6 @@ def test_patches_are_cardinal_sum_to_one_and_reproduce_polynomials(kind, dtype):
             np.testing.assert_allclose(piecewise(basis, x), np.eye(len(x)), atol=bound)
             for k in range(order + 1):
                 np.testing.assert_allclose(V @ x.astype(float) ** k, t.astype(float) ** k, atol=bound)
-
-
-def piecewise(basis: Patch, t: np.ndarray) -> np.ndarray:
-    """All functions of a family at many points, by Horner's rule on the host, in the precision of the table."""
-    points, table, first = (np.asarray(part) for part in (basis.breakpoints, basis.table, basis.first))
-    cell = np.clip(np.searchsorted(points, t, side="right") - 1, 0, len(points) - 2)
-    v = (t - points[cell]) / ((points[cell + 1] - points[cell]) / 2) - 1
-    value = table[cell, -1]
-    for k in range(table.shape[1] - 2, -1, -1):
-        value = value * v[:, None] + table[cell, k]
-    full = np.zeros((len(t), basis.size))
-    np.put_along_axis(full, first[cell][:, None] + np.arange(table.shape[2]), value.astype(float), axis=1)
-    return full
 
 
 @pytest.mark.parametrize("make", [Hat, lambda x: Patch(x, size=3, order=2), lambda x: Patch(x, size=2, dilation=3)])

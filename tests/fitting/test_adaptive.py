@@ -124,3 +124,14 @@ def test_growth_refines_while_the_evidence_rises():
     assert result.model.inner.unknowns < 150
     with pytest.raises(ValueError, match="separable model"):
         inf.fit(x, y, growth=2)
+
+
+def test_nodes_are_placed_behind_maps_that_are_held():
+    from infinity.basis import Axis, CoordinateMap
+    from infinity.fitting.adaptive import _placed
+
+    bent = CoordinateMap([0.0, 0.5, 1.0], 2, [4.0, 1.0, 1.0])
+    axis = Axis("hat", np.linspace(0, 1, 5), maps=[bent], trainable=True)
+    edges = np.linspace(0.0, 1.0, 101)
+    placed = _placed(axis, edges, np.ones(100))
+    np.testing.assert_allclose(placed.breakpoints, bent.values(np.linspace(0, 1, 5)), atol=1e-12)

@@ -8,7 +8,7 @@ import pytest
 
 import infinity as inf
 from infinity.models import Evaluator, convert
-from infinity.models.separable import rebuilt
+from infinity.models.on_axes import rebuilt
 
 BOX = [(0.0, 1.0), (-1.0, 2.0)]
 
