@@ -101,7 +101,9 @@ class Axis(eqx.Module):
     def nodes(self, dtype: Any = None) -> Float[Array, " points"]:
         """The breakpoints or nodes, where they are now, shape `(points,)`."""
         if self.gaps is None:
-            return jnp.asarray(self.breakpoints, dtype)
+            # Known numbers stay known inside jit, where patches and maps need them.
+            with jax.ensure_compile_time_eval():
+                return jnp.asarray(self.breakpoints, dtype)
         lo, hi = self.domain
         floor = 64 * jnp.finfo(self.gaps.dtype).eps
         shares = (1 - floor * self.gaps.size) * jax.nn.softmax(self.gaps) + floor

@@ -67,7 +67,9 @@ class CoordinateMap(eqx.Module):
     def increments(self, dtype=None) -> Float[Array, " n"]:
         """The increments of the coefficients; they sum to one."""
         if self.logits is None:
-            return jnp.asarray(self.held, dtype)
+            # Known inside jit too, for the cells behind the map.
+            with jax.ensure_compile_time_eval():
+                return jnp.asarray(self.held, dtype)
         return jax.nn.softmax(self.logits)
 
     def spline(self, dtype=None) -> tuple[BSpline, Float[Array, " functions"]]:

@@ -14,6 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from numpy.polynomial.polynomial import polymul, polypow
+
+from ..basis.chebyshev import chebyshev_points, to_powers
 
 _DEEPEST = 60
 
@@ -26,17 +29,22 @@ def from_powers(degree: int) -> Float[np.ndarray, "n n"]:
     >>> (from_powers(2) @ [0.0, 0.0, 1.0]).tolist()  # v^2
     [1.0, -1.0, 1.0]
     """
-    shift = np.zeros((degree + 1, degree + 1))
-    for k in range(degree + 1):  # (2 t - 1)^k in powers of t
-        for i in range(k + 1):
-            shift[i, k] = math.comb(k, i) * 2.0**i * (-1.0) ** (k - i)
-    rise = np.array(
-        [
-            [math.comb(k, i) / math.comb(degree, i) if i <= k else 0.0 for i in range(degree + 1)]
-            for k in range(degree + 1)
-        ]
-    )
-    return rise @ shift
+    # v^k = (t - (1 - t))^k (t + (1 - t))^(n - k): whole numbers over binomial coefficients.
+    whole = [polymul(polypow([-1, 1], k), polypow([1, 1], degree - k)) for k in range(degree + 1)]
+    return np.stack(whole, axis=1) / [[math.comb(degree, i)] for i in range(degree + 1)]
+
+
+@functools.lru_cache(maxsize=32)
+def from_values(degree: int) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n n"], float]:
+    """Points of [0, 1], the matrix from the values of a polynomial there to its Bernstein coefficients, and by how much it enlarges errors at most.
+
+    >>> from infinity.inverse.bernstein import from_values
+    >>> points, matrix, _ = from_values(2)
+    >>> (matrix @ points**2).round(12).tolist()  # t^2
+    [0.0, 0.0, 1.0]
+    """
+    matrix = from_powers(degree) @ to_powers(degree + 1)
+    return (1 + chebyshev_points(degree + 1)) / 2, matrix, float(np.abs(matrix).sum(axis=1).max())
 
 
 @functools.lru_cache(maxsize=32)

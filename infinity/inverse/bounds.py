@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from .bernstein import from_powers
+from .bernstein import from_values
 from .pieces import Piece, Pieces
 
 _ROUNDING = 64 * np.finfo(float).eps
@@ -47,7 +47,6 @@ class Tree:
         # Parabolas must be among the polynomials.
         powers = np.pad(piece.powers, ((0, 0), (0, max(3 - piece.powers.shape[1], 0)), (0, 0)))
         self.piece, self.degree = piece._replace(powers=powers), powers.shape[1] - 1
-        self.to_bernstein = from_powers(self.degree)
         self.faces: dict[tuple[int, bool], int] = {}
         self.ranges: list[tuple[int, int, float, float]] = []
         self.children: list[tuple[int, int] | None] = []
@@ -102,14 +101,13 @@ class Tree:
         left, middle, right = piece.at(where, at)
         c, s, k = middle, (right - left) / 2, (right + left) / 2 - middle
         n = self.degree
-        nodes = (1 - np.cos(np.pi * np.arange(n + 1) / n)) / 2
+        nodes, fit, enlarged = from_values(n)
         length = np.diff(ends, axis=1)
         points = ends[:, :1] + length * nodes
         t = ((points - low) / half - 1)[..., None]
-        fit = self.to_bernstein @ np.linalg.inv(np.vander(2 * nodes - 1, n + 1, increasing=True))
         full = np.einsum("ij,ejm->eim", fit, piece.at(np.repeat(cells[:, None], n + 1, axis=1), points))
         rest = full - np.einsum("ij,ejm->eim", fit, c + s * t + k * t**2)
-        rounding = _ROUNDING * np.abs(piece.powers[cells]).sum(axis=1).max(axis=0)
+        rounding = _ROUNDING * max(enlarged / 8, 1.0) * np.abs(piece.powers[cells]).sum(axis=1).max(axis=0)
         length = length[:, :, None] / half  # of the cells, in units of t
         rho = np.abs(rest).max(axis=(0, 1)) + rounding
         slope, curvature = n * np.diff(full, axis=1) / length, n * (n - 1) * np.diff(full, 2, axis=1) / length**2

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from .search import extreme, range_of
-from .subject import Subject, subject_of
+from .search import extreme
+from .subject import subject_of
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -108,12 +108,11 @@ def _extremum(
     value, limit = (float(v) for v in subject.outer([found.value, found.bound]))
     word = "least" if sign > 0 else "greatest"
     gap = abs(value - limit)
-    certified = bool(sign * (found.value - found.bound) <= _closed(subject, tolerance))
     if subject.pieces is None:
         message = (
             f"the {word} value found is {value:.6g}; this model has no bounds, so there may be a better one elsewhere"
         )
-    elif certified:
+    elif found.closed:
         message = f"the {word} value is {value:.6g}; none on the box is beyond {limit:.6g} ({found.boxes} boxes)"
     else:
         message = (
@@ -121,9 +120,4 @@ def _extremum(
             "allow more, or fix an input"
         )
     point = subject.inputs.place(found.z[None])[0]
-    return Extremum(point, value, limit, gap, certified, found.boxes, subject.inputs.names, subject.target, message)
-
-
-def _closed(subject: Subject, tolerance: float) -> float:
-    """The gap in units of `u` that counts as closed."""
-    return 1.001 * tolerance * range_of(subject)
+    return Extremum(point, value, limit, gap, found.closed, found.boxes, subject.inputs.names, subject.target, message)

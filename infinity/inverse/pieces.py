@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from ..basis import AbstractBasis
 from ..models import AbstractSeparable
 
 
@@ -94,7 +95,12 @@ def pieces_of(
 def lanes_of(model: AbstractSeparable, origin: Float[np.ndarray, " D"], length: Float[np.ndarray, " D"]) -> list[Piece]:
     """The functions of each dimension on the unit box: the modes, then the additive part of each output."""
     pieces, M, O = [], model.modes, model.outputs
-    for d, (basis, powers) in enumerate(zip(model.bases, _powers(model), strict=True)):
+    rows = model.factors
+    if model.additive is not None:
+        rows = tuple(jnp.concatenate(pair) for pair in zip(model.factors, model.additive, strict=True))
+    # The bases are made here, not in the compiled program: where maps bend the functions the cells hang on numbers.
+    bases = model.bases
+    for d, (basis, powers) in enumerate(zip(bases, _powers(bases, rows), strict=True)):
         points = np.asarray(basis.breakpoints, float)
         unit = (points - origin[d]) / length[d]
         kept = np.flatnonzero((np.diff(unit) > 0) & (unit[1:] > 1e-12) & (unit[:-1] < 1 - 1e-12))
@@ -107,9 +113,6 @@ def lanes_of(model: AbstractSeparable, origin: Float[np.ndarray, " D"], length: 
 
 
 @eqx.filter_jit
-def _powers(model: AbstractSeparable) -> list[Float[Array, "E P lanes"]]:
-    """Powers of the modes and of the additive parts of all outputs, a dimension after another."""
-    rows = model.factors
-    if model.additive is not None:
-        rows = [jnp.concatenate(pair) for pair in zip(model.factors, model.additive, strict=True)]
-    return [b.piecewise(r).coefficients.transpose(1, 2, 0) for b, r in zip(model.bases, rows, strict=True)]
+def _powers(bases: tuple[AbstractBasis, ...], rows: tuple[Float[Array, "L _"], ...]) -> list[Float[Array, "E P L"]]:
+    """Powers of some functions of each dimension, a dimension after another."""
+    return [b.piecewise(r).coefficients.transpose(1, 2, 0) for b, r in zip(bases, rows, strict=True)]

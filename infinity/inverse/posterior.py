@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
-from scipy.stats import chi2, norm
+from scipy.special import gammaincinv, ndtri  # scipy.stats is slow to import
 
 from .spread import spread
 
@@ -75,8 +75,8 @@ def posteriors(
 def _draws(k: int) -> Float[np.ndarray, "S k"]:
     """Draws of a Student distribution of unit scale."""
     uniform = spread(SAMPLES * max(k, 2), k + 1)
-    z = norm.ppf(np.clip(uniform[:, :k], 1e-9, 1 - 1e-9))
-    stretch = np.sqrt(_FREEDOM / chi2.ppf(np.clip(uniform[:, k], 1e-9, 1 - 1e-9), _FREEDOM))
+    z = ndtri(np.clip(uniform[:, :k], 1e-9, 1 - 1e-9))
+    stretch = np.sqrt(_FREEDOM / (2 * gammaincinv(_FREEDOM / 2, np.clip(uniform[:, k], 1e-9, 1 - 1e-9))))
     return z * stretch[:, None]
 
 

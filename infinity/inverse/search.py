@@ -24,33 +24,32 @@ _POLISHED = 12
 
 
 class Extreme(NamedTuple):
-    """On the unit box: where, the value and the bound of `u`, boxes, whether closed."""
+    """On the unit box: where, the value and the bound of `u`, boxes, whether the bound is within the tolerance."""
 
     z: Float[np.ndarray, " d"]
     value: float
     bound: float
     boxes: int
-
-
-def range_of(subject: Subject) -> float:
-    """How far the values of a model spread over the box."""
-    look = spread(_STARTS, len(subject.inputs.free))
-    seen = np.asarray(values(subject.function, jnp.asarray(look, subject.dtype)), float)
-    return max(float(np.ptp(seen)), 1e-300)
+    closed: bool
 
 
 def extreme(
     subject: Subject, sign: float, tolerance: float = 1e-8, boxes: int = 20_000, target: float | None = None
 ) -> Extreme:
-    """The least value of `sign u` on the unit box; with a `target`, only until a value beyond it is found, or none can be."""
-    z, best = _searched(subject, sign)
+    """The least value of `sign u` on the unit box.
+
+    The tolerance is a part of the range of values seen. With a `target`, the search goes on only until a value beyond it is found, or none can be.
+    """
+    z, best, spread_of_values = _searched(subject, sign)
     if subject.pieces is None:
-        return Extreme(z, sign * best, -sign * np.inf, 0)
-    search = _Search(subject.pieces, sign, z, best, tolerance * range_of(subject))
+        return Extreme(z, sign * best, -sign * np.inf, 0, False)
+    close = tolerance * max(spread_of_values, 1e-300)
+    search = _Search(subject.pieces, sign, z, best, close)
     reached = lambda: target is not None and (search.best < sign * target or search.floor() > sign * target)
     while search.open and search.count < boxes and not reached():
         search.advance()
-    return Extreme(search.z, sign * search.best, sign * search.floor(), search.count)
+    closed = search.best - search.floor() <= 1.001 * close
+    return Extreme(search.z, sign * search.best, sign * search.floor(), search.count, closed)
 
 
 class _Search:
@@ -194,8 +193,8 @@ def _value_and_gradient(function: Any, z: Any) -> Any:
     return function.value_and_gradient(z)
 
 
-def _searched(subject: Subject, sign: float) -> tuple[np.ndarray, float]:
-    """The best of many starts, the best ones of them polished."""
+def _searched(subject: Subject, sign: float) -> tuple[np.ndarray, float, float]:
+    """The best of many starts, the best ones of them polished; and how far the values at the starts spread."""
     look = spread(_STARTS, len(subject.inputs.free))
     seen = sign * np.asarray(values(subject.function, jnp.asarray(look, subject.dtype)), float)
     if not np.isfinite(seen).any():
@@ -209,7 +208,7 @@ def _searched(subject: Subject, sign: float) -> tuple[np.ndarray, float]:
         return sign * float(value[0]), sign * np.asarray(gradient[0], float)
 
     found = [_local(at, look[i]) for i in np.argsort(seen)[:_POLISHED]]
-    return min(found, key=lambda pair: pair[1])
+    return *min(found, key=lambda pair: pair[1]), float(np.ptp(seen))
 
 
 def _local(at: Any, z: np.ndarray) -> tuple[np.ndarray, float]:

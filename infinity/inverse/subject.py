@@ -42,20 +42,11 @@ class Subject(NamedTuple):
 
     def inner(self, y: float) -> float:
         """The level of `u` at which the target is `y`; infinite beyond what the link can give."""
-        part = self.part
-        with np.errstate(divide="ignore", invalid="ignore"):
-            if part.kind == "log":
-                u = np.log(y) if y > 0 else -np.inf
-            elif part.kind == "above":
-                u = np.log(y - part.lower) if y > part.lower else -np.inf
-            elif part.kind == "below":
-                u = -np.log(part.upper - y) if y < part.upper else np.inf
-            elif part.kind == "between":
-                share = (y - part.lower) / (part.upper - part.lower)
-                u = -np.inf if share <= 0 else np.inf if share >= 1 else np.log(share / (1 - share))
-            else:
-                u = y
-        return float((u - self.shift) / self.scale)
+        part, given = self.part, np.float64(y)
+        least, most = (0.0 if part.kind == "log" else part.lower), part.upper
+        if not least < given < most and (part.kind != "clip" or given not in (least, most)):
+            return -np.inf if given <= least else np.inf
+        return float((part.forward(given) - self.shift) / self.scale)
 
     def outer(self, u: Any) -> Float[np.ndarray, "*N"]:
         """The target where the model has the values `u`."""

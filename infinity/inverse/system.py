@@ -9,7 +9,7 @@ differences of coefficients, make a strictly diagonally dominant matrix; else it
 import numpy as np
 from jaxtyping import Float
 
-from .bernstein import from_powers, halves
+from .bernstein import from_values, halves
 from .pieces import Piece, Pieces
 
 _MOST = 20_000
@@ -51,6 +51,7 @@ def _boxes(pieces: list[Pieces], levels: list[float]) -> tuple[np.ndarray, ...]:
     edges = [np.unique(np.concatenate([p.dimensions[d].edges for p in pieces])) for d in range(2)]
     edges = [e[np.append(True, np.diff(e) > 1e-13)] for e in edges]
     degrees = [max(p.dimensions[d].powers.shape[1] for p in pieces) - 1 for d in range(2)]
+    enlarged = sum(from_values(degree)[2] for degree in degrees)
     b, zero = [], []
     for one, level in zip(pieces, levels, strict=True):
         x, y = (_on_cells(one.dimensions[d], edges[d], degrees[d]) for d in range(2))
@@ -59,7 +60,7 @@ def _boxes(pieces: list[Pieces], levels: list[float]) -> tuple[np.ndarray, ...]:
         size = np.einsum("aim,bjm->abij", np.abs(x[..., :-1]), np.abs(y[..., :-1])).max(axis=(2, 3))
         size = size + np.abs(x[..., -1]).max(1)[:, None] + np.abs(y[..., -1]).max(1) + abs(one.constant) + abs(level)
         b.append(whole.reshape(-1, degrees[0] + 1, degrees[1] + 1))
-        zero.append(16 * np.finfo(float).eps * size.ravel())
+        zero.append(2 * enlarged * np.finfo(float).eps * size.ravel())
     corners = np.stack([m.ravel() for m in np.meshgrid(*(e[:-1] for e in edges), indexing="ij")], axis=1)
     widths = np.stack([m.ravel() for m in np.meshgrid(*(np.diff(e) for e in edges), indexing="ij")], axis=1)
     return np.stack(b, axis=1), corners, widths, np.stack(zero, axis=1)
@@ -67,12 +68,11 @@ def _boxes(pieces: list[Pieces], levels: list[float]) -> tuple[np.ndarray, ...]:
 
 def _on_cells(piece: Piece, edges: np.ndarray, degree: int) -> Float[np.ndarray, "E n lanes"]:
     """Bernstein coefficients of the functions of one dimension between the given edges."""
-    nodes = (1 - np.cos(np.pi * (np.arange(degree + 1) + 0.5) / (degree + 1))) / 2
+    nodes, fit, _ = from_values(degree)
     middle = (edges[1:] + edges[:-1]) / 2
     points = edges[:-1, None] + np.diff(edges)[:, None] * nodes
     values = piece.at(np.repeat(piece.cell(middle)[:, None], degree + 1, axis=1), points)
-    powers = np.vander(2 * nodes - 1, degree + 1, increasing=True)
-    return np.einsum("ij,ejm->eim", from_powers(degree) @ np.linalg.inv(powers), values)
+    return np.einsum("ij,ejm->eim", fit, values)
 
 
 def _one_sign(b: np.ndarray, zero: np.ndarray) -> np.ndarray:

@@ -38,6 +38,25 @@ def test_tables_give_values_and_gradients_of_the_model(breakpoints):
     np.testing.assert_allclose(gradient, np.asarray(slope) * (upper - lower), atol=1e-11)
 
 
+HATS = {"modes": 2, "elements": 5, "outputs": "scalar", "constant": True, "key": jax.random.key(1)}
+FAMILIES = {
+    "hats": lambda: inf.INN([(-1.0, 2.0)] * 2, **HATS),
+    "patches": lambda: inf.INN([(-1.0, 2.0)] * 2, basis="patch", trainable_nodes=True, **HATS),
+    "patches with kinks": lambda: inf.INN([(-1.0, 2.0)] * 2, basis="patch", dilation=1.5, **HATS),
+    "layers": lambda: inf.KHRONOS([(-1.0, 2.0)] * 2, modes=2, elements=3, layers=2, layer_elements=4, outputs="scalar", key=jax.random.key(1)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_polynomials_of_every_family_are_those_of_the_model(name):
+    random = np.random.default_rng(1)
+    model = jax.tree.map(lambda leaf: jnp.asarray(0.5 + random.normal(size=leaf.shape)), FAMILIES[name]())
+    lower, upper = np.array(model.domain).T
+    z = random.uniform(size=(300, 2))
+    wanted = inf.models.Evaluator(model)(jnp.asarray(lower + (upper - lower) * z))
+    np.testing.assert_allclose(pieces_of(model, 0, lower, upper - lower, {}).values(z), wanted, atol=1e-12)
+
+
 @pytest.mark.parametrize("method", ["projection", "bracketing"])
 def test_every_start_arrives(method, dtype):
     if method == "bracketing" and dtype == jnp.float32:
@@ -87,6 +106,15 @@ def test_fixed_inputs_stay_and_links_are_inverted():
         assert found.success.all()
         np.testing.assert_array_equal(found.points[:, 1], 3.0)
         np.testing.assert_allclose(fitted.predict(found.points), middle, rtol=1e-8)
+
+
+def test_a_target_is_not_sought_beyond_its_bound():
+    fitted = inf.Fitted(
+        rough(), (-1.0, -1.0), (2.0, 2.0), False, (-5.0,), (1.0,), ("a", "b"), ("y",), "warn", True, "identity(0.0, inf)"
+    )  # fmt: skip
+    with pytest.raises(ValueError, match=r"-0.5 lies outside the range of y, which is 0 to"):
+        inf.level_set(fitted, -0.5, 10, key=jax.random.key(0))
+    assert inf.minimise(fitted).value == 0.0
 
 
 def test_any_function_of_a_point():

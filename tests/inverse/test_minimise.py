@@ -62,6 +62,28 @@ def test_the_least_value_is_certified_and_no_sample_is_below(dimensions):
             np.testing.assert_allclose(model(jnp.asarray(found.point)), found.value, rtol=1e-12)
 
 
+@pytest.mark.parametrize("name", ["hats", "patches", "layers"])
+def test_hats_patches_and_layers_are_certified_too(name):
+    random = np.random.default_rng(4)
+    options = {"modes": 2, "elements": 5, "outputs": "scalar", "key": jax.random.key(0)}
+    if name == "layers":
+        model = inf.KHRONOS([(-1.0, 2.0)], layers=2, layer_elements=4, **options)
+    else:
+        model = inf.INN([(-1.0, 2.0)], basis={"hats": "hat"}.get(name, "patch"), **options)
+    model = jax.tree.map(lambda leaf: jnp.asarray(1 + 0.5 * random.normal(size=leaf.shape)), model).frozen()
+    x = np.linspace(-1, 2, 30001)
+    seen = np.asarray(inf.models.Evaluator(model)(jnp.asarray(x[:, None])))
+    for find, sign in ((inf.minimise, 1), (inf.maximise, -1)):
+        found = find(model)
+        assert found.certified, found.message
+        assert abs(found.value - sign * (sign * seen).min()) < 1e-3 * np.ptp(seen)
+        assert sign * found.value <= (sign * seen).min() + 1e-12
+    level = float(np.mean(seen)) + 1e-7
+    roots = inf.roots(model, level)
+    assert roots.complete
+    np.testing.assert_allclose(roots.points[:, 0], x[:-1][np.diff(seen > level)], atol=1e-4)
+
+
 def test_a_monotone_model_of_ten_inputs_ends_in_its_corner():
     model = inf.KHRONOS([(0.0, 1.0)] * 10, modes=2, elements=3, outputs="scalar", key=jax.random.key(0))
     rising = tuple(jnp.stack([1 + basis.greville(), jnp.ones(basis.size)]) for basis in model.bases)

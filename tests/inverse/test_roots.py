@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import infinity as inf
-from infinity.inverse.bernstein import from_powers, halves, roots_of, value_of
+from infinity.inverse.bernstein import from_powers, from_values, halves, roots_of, value_of
 
 
 def separable(parts, box, elements=12, degree=7):
@@ -17,6 +17,20 @@ def separable(parts, box, elements=12, degree=7):
     )  # fmt: skip
     factors = tuple(jnp.stack([basis.interpolate(part[d]) for part in parts]) for d, basis in enumerate(model.bases))
     return eqx.tree_at(lambda m: m.factors, model, factors)
+
+
+@pytest.mark.parametrize("degree", [1, 3, 15])
+def test_the_matrices_to_bernstein_coefficients_are_exact_to_rounding(degree):
+    # v = -1 + 2 t has the coefficients -1 + 2 i / n, and the last power those of one sign after another.
+    matrix, (points, fit, enlarged) = from_powers(degree), from_values(degree)
+    np.testing.assert_allclose(
+        matrix[:, :2], np.stack([np.ones(degree + 1), np.linspace(-1, 1, degree + 1)], 1), atol=1e-15
+    )
+    np.testing.assert_array_equal(matrix[:, degree], (-1.0) ** np.arange(degree, -1, -1))
+    values = np.random.default_rng(degree).normal(size=degree + 1)
+    np.testing.assert_allclose(
+        value_of(np.tile(fit @ values, (degree + 1, 1)), points)[0], values, atol=1e-15 * enlarged
+    )
 
 
 @pytest.mark.parametrize("degree", [1, 3, 6])
