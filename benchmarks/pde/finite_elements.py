@@ -1,4 +1,4 @@
-"""The peers: linear and quadratic triangles and bilinear squares of scikit-fem, solved by SciPy's sparse LU, on the same problems in the same run."""
+"""The peers: linear and quadratic triangles of scikit-fem, solved by SciPy's sparse LU, on the same problems in the same run."""
 
 import time
 

@@ -19,6 +19,7 @@ from .additive import additive
 from .definite import is_positive
 from .diagonalisation import diagonal
 from .kronecker import Factors, Kronecker, concatenated, scaled
+from .tensor import SENTENCE, SingularSystemError
 
 _SWEEPS, _ALONE, _MOST = 12, 6, 60
 _SHIFT = 1e-13
@@ -28,13 +29,12 @@ _FLOOR, _STALL = 1e-13, 0.98
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Products:
-    """A sum of products, the words for how it was found, and the residual relative to the load."""
+    """A sum of products, the words for how it was found, the residual relative to the load, and the one that was wanted."""
 
     factors: Factors
     solver: str
     residual: float
     wanted: float
-    sweeps: int
 
 
 def solve_products(
@@ -45,7 +45,10 @@ def solve_products(
     **Arguments:** the `operator` and the `load` in orthonormal functions; the unknowns of the function one in each direction that has it, `ones`;
     the most `modes`; the relative
     `tolerance`, by default what rounding allows.
+
+    **Raises:** `SingularSystemError` where the space holds the function one and the operator does not see it.
     """
+    _check_constants(operator, ones)
     diagonals = [diagonal(bank) for bank in operator.banks]
     if is_positive(operator):
         words = "alternating solves"
@@ -68,7 +71,20 @@ def solve_products(
     if start is not None:
         words += " from the additive solution"
     back = [f if t is None else t @ f for t, f in zip(turn, factors, strict=True)]
-    return Products(back, words, error, reached, sweep.count)
+    return Products(back, words, error, reached)
+
+
+def _check_constants(operator: Kronecker, ones: Sequence[np.ndarray | None]) -> None:
+    if any(one is None for one in ones) or len(ones) < len(operator.banks):
+        return
+    one = [part[:, None] for part in ones if part is not None]
+    image = operator.apply_to_factors(one)
+    sizes = [
+        abs(number) * np.prod([np.linalg.norm(m) for m in operator.matrices(t)])
+        for t, (number, _) in enumerate(operator.terms)
+    ]
+    if norm(image) <= 1e-13 * max(sizes) * norm(one):
+        raise SingularSystemError(SENTENCE)
 
 
 def _adjoint(operator: Kronecker, load: Factors) -> Factors:
@@ -90,7 +106,6 @@ class Sweeps:
         self.weights = _weights(operator)
         # Products that cancel leave their rounding.
         self.scale = float(np.sqrt(np.sum(self._sizes(self.load) ** 2)))
-        self.count = 0
 
     def run(self, factors: Factors | None, modes: int, reached: float) -> tuple[Factors, float]:
         """Add products until the residual is below `reached`, relative to the load, or there are as many as allowed."""
@@ -132,7 +147,6 @@ class Sweeps:
         directions, M = len(factors), factors[0].shape[1]
         before = np.inf
         for _ in range(most):
-            self.count += 1
             factors = _balanced(factors)
             after, after_load = self._suffixes(factors, load)
             left = self.numbers[:, None, None] * np.ones((1, M, M))

@@ -78,17 +78,17 @@ def check_form(form: Any, space: Space) -> tuple[Expression, int]:
     return form, components
 
 
-def axes_of(form: Expression, space: Space, points: int | None = None) -> dict[Coordinate, Axis]:
+def axes_of(form: Expression, space: Space) -> dict[Coordinate, Axis]:
     """One axis a coordinate; those in which nothing is differentiated or held are solved pointwise."""
     coupled = set(space.dirichlet) | set(space.periodic) | (set(space.bases) if space.mean is not None else set())
     for term in form.terms:
         coupled |= {c for factor in term.factors for c, order in factor.orders if order} | {c for c, _ in term.faces}
-    return {c: Axis(c, basis, space.ends(c), c not in coupled, points) for c, basis in space.bases.items()}
+    return {c: Axis(c, basis, space.ends(c), c not in coupled) for c, basis in space.bases.items()}
 
 
-def assemble(form: Expression, space: Space, components: int, points: int | None = None) -> System:
-    """Integrate all terms."""
-    axes = axes_of(form, space, points)
+def assemble(form: Expression, space: Space, components: int, axes: dict[Coordinate, Axis] | None = None) -> System:
+    """Integrate all terms, in the functions of `axes`, by default those that the form asks for."""
+    axes = axes_of(form, space) if axes is None else axes
     names = list(axes)
     operators: list[tuple[float, list[np.ndarray]]] = []
     loads: list[Factors] = []
@@ -177,7 +177,7 @@ def _applied(term: Term, axis: Axis, weights: np.ndarray, lift: np.ndarray) -> n
     """`int c phi_i^(a) g^(b)` for each product of the coefficient with each of the lift."""
     (test, trial), value = _orders(term, axis), dict(term.faces).get(axis.coordinate)
     if value is not None:
-        given = tabulate_at(axis, value, trial) @ lift
+        given = tabulate(axis.basis, np.array([value]), trial) @ lift
         both = (weights[:, :, None] * given[:, None, :]).reshape(1, -1)
         return axis.at(value, test)[:, None] * both
     given = axis.spline_values(lift, trial)
@@ -186,11 +186,6 @@ def _applied(term: Term, axis: Axis, weights: np.ndarray, lift: np.ndarray) -> n
         given = np.where(np.max(np.abs(given), axis=0) <= 4 * rounding, 0.0, given)
     both = (weights[:, :, None] * given[:, None, :]).reshape(len(given), -1)
     return axis.values(test).T @ (axis.weights[:, None] * both)
-
-
-def tabulate_at(axis: Axis, value: float, order: int) -> np.ndarray:
-    """Derivatives of the functions of the basis at one point, `(1, n)`."""
-    return tabulate(axis.basis, np.array([value]), order)
 
 
 def _orders(term: Term, axis: Axis) -> tuple[int, int]:

@@ -14,7 +14,7 @@ import scipy.linalg
 import scipy.sparse.linalg
 
 from ..models import KHRONOS
-from .assembly import assemble, check_form
+from .assembly import assemble, axes_of, check_form
 from .diagonalisation import diagonal
 from .function_space import as_model, coefficients
 from .kronecker import Kronecker, collected
@@ -55,15 +55,18 @@ def eigenvalues(form: Any, space: Space, number: int = 10, mass: Any = None) -> 
     >>> [round(float(value), 6) for value in found.values]
     [2.0, 5.0, 5.0, 8.0]
     """
-    checked, components = check_form(form, space)
-    if any(term.factor("trial") is None for term in checked.terms):
-        raise ValueError(f"the form {checked} has a load; an eigenvalue problem has none. Leave it out")
+    forms = [check_form(given, space)[0] for given in (form, mass) if given is not None]
+    both, components = check_form(sum(forms), space)
+    for checked in forms:
+        if any(term.factor("trial") is None for term in checked.terms):
+            raise ValueError(f"the form {checked} has a load; an eigenvalue problem has none. Leave it out")
     if any(space.values(c) for c in range(components)) or space.mean is not None:
         raise ValueError("eigenvalues are asked for with values on faces or a mean; expected zero conditions")
-    system = assemble(checked, space, components)
-    weights = None if mass is None else assemble(check_form(mass, space)[0], space, components).operator
-    for operator in (system.operator, *(() if weights is None else (weights,))):
-        _check_symmetric(operator)
+    axes = axes_of(both, space)  # what the one differentiates is no parameter for the other
+    system, *others = [assemble(checked, space, components, axes) for checked in forms]
+    weights = others[0].operator if others else None
+    for each in (system, *others):
+        _check_symmetric(each.operator)
     if not 1 <= number < system.operator.size:
         raise ValueError(
             f"asked for {number} eigenvalues of {system.operator.size:.0f} unknowns; expected fewer, at least one"

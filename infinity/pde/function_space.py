@@ -3,10 +3,9 @@ r"""A function of the space in its coefficients, a separable model, and how far 
 u(x) = sum_m prod_d sum_j C_djm B_dj(x_d)
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
@@ -91,14 +90,12 @@ def from_tensor(space: Space, tensor: np.ndarray, tolerance: float, modes: int |
 class Difference:
     """Mean squares of differences of functions on one set of Gauss points, exact to rounding.
 
-    **Arguments:** the `space` whose cells carry the points; `points` a cell, by default as the degree asks; `within`, spaces on
-    these cells or coarser ones that hold all functions, whose span then gives the coordinates instead of the points, as there are fewer of them.
+    **Arguments:** the `space` whose cells carry the points; `within`, spaces on these cells or coarser ones that hold all functions, whose span then
+    gives the coordinates instead of the points, as there are fewer of them.
     """
 
-    def __init__(self, space: Space, points: int | None = None, within: Sequence[Space] = ()):
-        rules = {
-            c: gauss_points(basis, basis.degree + 4 if points is None else points) for c, basis in space.bases.items()
-        }
+    def __init__(self, space: Space, within: Sequence[Space] = ()):
+        rules = {c: gauss_points(basis, basis.degree + 4) for c, basis in space.bases.items()}
         self.points = {c: rule[0] for c, rule in rules.items()}
         self.roots = {c: np.sqrt(rule[1])[:, None] for c, rule in rules.items()}
         self.spans: dict[Coordinate, np.ndarray] = {}
@@ -106,17 +103,17 @@ class Difference:
             tables = {c: np.hstack([self.table(c, other.bases[c]) for other in within]) for c in space.bases}
             self.spans = {c: np.linalg.qr(table / np.linalg.norm(table, axis=0))[0] for c, table in tables.items()}
 
-    def table(self, coordinate: Coordinate, basis: Any, order: int = 0) -> np.ndarray:
-        """Weighted derivatives of the functions of a basis."""
-        found = self.roots[coordinate] * tabulate(basis, self.points[coordinate], order)
+    def table(self, coordinate: Coordinate, basis: Any) -> np.ndarray:
+        """Weighted values of the functions of a basis."""
+        found = self.roots[coordinate] * tabulate(basis, self.points[coordinate], 0)
         return self.spans[coordinate].T @ found if coordinate in self.spans else found
 
-    def of(self, space: Space, factors: Factors, orders: Mapping[Coordinate, int] | None = None) -> Factors:
-        """The weighted values of a function, or of a derivative of it, given by its coefficients."""
-        found = []
-        for (c, basis), factor in zip(space.bases.items(), factors, strict=False):
-            found.append(self.table(c, basis, 0 if orders is None else orders.get(c, 0)) @ factor)
-        return found + list(factors[len(found) :])
+    def of(self, space: Space, factors: Factors) -> Factors:
+        """The weighted values of a function given by its coefficients."""
+        found = [
+            self.table(c, basis) @ factor for (c, basis), factor in zip(space.bases.items(), factors, strict=False)
+        ]
+        return found + factors[len(found) :]
 
     def known(self, reference: Any, components: int = 1) -> Factors:
         """The weighted values of a known expression, or of one a component."""
@@ -151,8 +148,3 @@ def relative_error(
     known = on.known(reference, components)
     error = distance(on.of(space, factors), known)
     return error / norm(known) if relative else error
-
-
-def evaluate(model: KHRONOS, points: Any) -> Any:
-    """The values of a model at many points, `(N, D)` to `(N,)` or `(N, O)`."""
-    return jax.vmap(model)(jnp.asarray(points))

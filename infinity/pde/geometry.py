@@ -85,10 +85,11 @@ class Mapping:
 
     def gradients(self, u: Expression, v: Expression) -> Expression:
         """`int grad u . grad v` over the domain."""
-        return _total(
+        parts = (
             self.metric(a, b) * u.d(one) * v.d(two)
             for (a, one), (b, two) in itertools.product(enumerate(self.coordinates), repeat=2)
         )
+        return Expression(tuple(term for part in parts for term in part.terms))
 
     def pulled_back(self, fn: Callable[..., Any]) -> Expression:
         """A function of the points of the domain, one argument a direction, as one of the box."""
@@ -103,8 +104,3 @@ class Mapping:
             return jnp.abs(jnp.linalg.det(J)) * jnp.linalg.norm(jnp.linalg.inv(J)[d])
 
         return function(element, *self.coordinates)
-
-
-def _total(parts: Any) -> Expression:
-    terms = tuple(term for part in parts for term in part.terms)
-    return Expression(terms)

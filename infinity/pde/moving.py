@@ -75,20 +75,21 @@ def move_nodes(form: Energy, model: HiDeNN, dirichlet: Mapping[int, Any] | None 
         )
     faces = _faces(model, dirichlet or {})
     energy = eqx.filter_jit(lambda model: _energy(form, model, faces))
-    minimised = lambda model, chosen: _minimised(energy, model, chosen)
+    loss = lambda params, rest: energy(eqx.combine(params, rest))  # one for all turns, so that they are compiled once
     values = jax.tree.map(lambda _: False, model)
     values = eqx.tree_at(lambda m: m.values, values, True)
-    best = minimised(model, values)
+    best = _minimised(loss, model, values)
     before = least = float(energy(best))
     current = best
     for _ in range(_TURNS):
         shared = [axis.trained() for axis in _shared(rebuilt(current, values=_with_faces(current, faces)))]
         gaps = tuple(axis.gaps for axis in shared)
-        current = minimised(eqx.tree_at(lambda m: tuple(axis.gaps for axis in m.axes), current, gaps), values)
-        if float(energy(current)) < least:
-            best, least = current, float(energy(current))
-    moved = minimised(best, jax.tree.map(lambda _: True, model))
-    best, least = (moved, float(energy(moved))) if float(energy(moved)) < least else (best, least)
+        current = _minimised(loss, eqx.tree_at(lambda m: tuple(axis.gaps for axis in m.axes), current, gaps), values)
+        if (found := float(energy(current))) < least:
+            best, least = current, found
+    moved = _minimised(loss, best, jax.tree.map(lambda _: True, model))
+    if (found := float(energy(moved))) < least:
+        best, least = moved, found
     return Moved(rebuilt(best, values=_with_faces(best, faces)).frozen(), least, before)
 
 
@@ -158,10 +159,9 @@ def _contracted(values: Array, tables: list[Array]) -> Array:
     return values
 
 
-def _minimised(energy: Callable[[HiDeNN], Array], model: HiDeNN, chosen: Any) -> HiDeNN:
+def _minimised(loss: Callable[[Any, Any], Array], model: HiDeNN, chosen: Any) -> HiDeNN:
     """The chosen parameters where the energy is least; values on the faces do not enter and stay where they are."""
     params, rest = eqx.partition(model, chosen)
-    loss = lambda params, rest: energy(eqx.combine(params, rest))
     with warnings.catch_warnings():
         # Nodes are open by nature: a trust region is what is wanted here.
         warnings.simplefilter("ignore", OpenModelWarning)

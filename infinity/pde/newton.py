@@ -6,7 +6,6 @@ The step is halved until the residual falls. Integrals are summed cell by cell, 
 """
 
 import dataclasses
-import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -15,9 +14,8 @@ import scipy.sparse
 import scipy.sparse.linalg
 
 from ..basis import AbstractBasis
-from ..basis.quadrature import gauss_legendre
 from ..precision import double_precision
-from .axis import restriction, tabulate
+from .axis import gauss_points, restriction, tabulate
 from .pointwise import Energy, Weak
 from .space import Space
 
@@ -37,20 +35,20 @@ class Stationary:
 
 
 class Mesh:
-    """The cells of a space with the values of the functions that live there.
+    """The cells of a space with the values of the functions that live there, at two more points a cell and coordinate than the largest degree.
 
-    **Arguments:** the `space`, of up to three coordinates; `points` a cell and coordinate, by default one more than the largest degree.
+    **Arguments:** the `space`, of up to three coordinates.
 
     **Raises:** `ValueError` for more coordinates.
     """
 
-    def __init__(self, space: Space, points: int | None = None):
+    def __init__(self, space: Space):
         bases = list(space.bases.values())
         if len(bases) > 3:
             raise ValueError(
                 f"Energy and Weak take up to three coordinates; got {len(bases)}. Name parameters, or write a linear form as a sum of products"
             )
-        number = max(b.degree for b in bases) + 2 if points is None else points
+        number = max(b.degree for b in bases) + 2
         lines = [_Line(b, number) for b in bases]
         self.shape = tuple(b.size for b in bases)
         cells = np.stack(
@@ -89,10 +87,7 @@ class _Line:
     """One coordinate cell by cell: points and weights `(cells, q)`, values and derivatives `(cells, q, p + 1)`, the first function of each cell."""
 
     def __init__(self, basis: AbstractBasis, number: int):
-        ends = np.unique(np.asarray(basis.breakpoints, float))
-        nodes, weights = gauss_legendre(number)
-        lengths = np.diff(ends)[:, None]
-        self.points, self.weights = ends[:-1, None] + lengths * (1 + nodes) / 2, lengths * weights / 2
+        self.points, self.weights = (table.reshape(-1, number) for table in gauss_points(basis, number))
         self.width = basis.degree + 1
         full = [tabulate(basis, self.points.ravel(), k).reshape(*self.points.shape, -1) for k in (0, 1)]
         alive = np.abs(full[0]).max(axis=1) > 0
@@ -188,7 +183,7 @@ def newton(
     free = system.mesh.free
     coefficients, history, negative = start.copy(), [], 0
     converged = False
-    for _ in itertools.repeat(None, _ITERATIONS):
+    for _ in range(_ITERATIONS):
         residual, tangent = system.linearised(coefficients, tangent=True)
         r, J = free.T @ residual, (free.T @ tangent @ free).tocsc()
         size = _size(r, J)

@@ -86,6 +86,10 @@ def _split(form: Energy | Weak, space: Space) -> tuple[list[Any], tuple[Coordina
             )
         if c in space.dirichlet or c in space.periodic:
             raise ValueError(f"{c} is named as a parameter and has conditions in the space; expected one of the two")
+    if space.components > 1:
+        raise ValueError(
+            f"the space has values for {space.components} components; an Energy or a Weak has one. Give one value on each face"
+        )
     if space.mean is not None:
         raise ValueError("a mean is given for an Energy or a Weak; add a term that holds the constant instead")
     return [b for c, b in space.bases.items() if c not in parameters], parameters

@@ -106,15 +106,16 @@ def _named(fn: Callable[..., Any]) -> tuple[Coordinate, ...]:
 
 
 def _vectorised(fn: Callable[..., Any]) -> Callable[..., np.ndarray]:
-    """The function on arrays that broadcast, in double precision."""
+    """The function on arrays that broadcast, in double precision; point by point where it needs numbers."""
+    compiled = jax.jit(jax.vmap(fn))
 
     def evaluate(*values: Any) -> np.ndarray:
         arrays = np.broadcast_arrays(*(np.asarray(value, float) for value in values))
         flat = [array.ravel() for array in arrays]
         with double_precision():
             try:
-                found = np.asarray(jax.jit(jax.vmap(fn))(*flat), float)
-            except jax.errors.TracerArrayConversionError:
+                found = np.asarray(compiled(*flat), float)
+            except (jax.errors.TracerArrayConversionError, jax.errors.ConcretizationTypeError):
                 found = np.array([float(fn(*point)) for point in zip(*flat, strict=True)])
         if found.shape != flat[0].shape:
             raise ValueError(

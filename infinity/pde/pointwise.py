@@ -8,6 +8,7 @@ Both give the flux `c = (c_0, .., c_D)` that multiplies `(v, grad v)`, and its t
 """
 
 import dataclasses
+import functools
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -41,6 +42,7 @@ class Energy:
 
     def __post_init__(self):
         _check(self.density, 3, "Energy", "x, u, du")
+        object.__setattr__(self, "parameters", tuple(self.parameters))
 
     def flux(self, x: Any, jet: Any) -> Any:
         """What multiplies `(v, grad v)` at a point."""
@@ -75,6 +77,7 @@ class Weak:
 
     def __post_init__(self):
         _check(self.form, 5, "Weak", "x, u, du, v, dv")
+        object.__setattr__(self, "parameters", tuple(self.parameters))
 
     def value(self, x: Any, jet: Any, test: Any) -> Any:
         """The form."""
@@ -120,7 +123,8 @@ def _degree(fn: Callable[..., Any], dimensions: int) -> int | None:
     return certificate.degree
 
 
+@functools.lru_cache(maxsize=32)
 def tables_at_points(form: Energy | Weak) -> Callable[..., tuple[Any, Any]]:
-    """A compiled function from points `(N, D)` and jets `(N, D + 1)` to fluxes `(N, D + 1)` and tangents `(N, D + 1, D + 1)`."""
+    """A function from points `(N, D)` and jets `(N, D + 1)` to fluxes `(N, D + 1)` and tangents `(N, D + 1, D + 1)`, compiled once for a form."""
     both = lambda x, jet: (form.flux(x, jet), jax.jacfwd(lambda j: form.flux(x, j))(jet))
     return jax.jit(jax.vmap(both))

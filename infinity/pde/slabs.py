@@ -2,7 +2,7 @@ r"""Long times, slab after slab: each is solved as a space-time problem that beg
 
     u_k on [t_{k-1}, t_k],      u_k(t_{k-1}) = u_{k-1}(t_{k-1})
 
-The value that is handed on is a sum of products of splines, met exactly by the next slab.
+The value that is handed on is a sum of products of splines, met exactly by the next slab but for what the faces ask of it where both meet.
 """
 
 import dataclasses
@@ -98,10 +98,7 @@ def march(
         moved = times[k] + (points - start) * ((times[k + 1] - times[k]) / length)
         moved[-1] = times[k + 1]
         bases[time] = BSpline(breakpoints=moved, degree=bases[time].degree)
-        sides: dict[Coordinate, Any] = {c: dict(ends) for c, ends in space.dirichlet.items()}
-        if solutions:
-            sides[time] = {**sides[time], "left": at_end(solutions[-1], time)}
-        slab = Space(bases, space.modes, sides, space.periodic)
+        slab = space.continued(bases, time, at_end(solutions[-1], time)) if solutions else space.with_bases(bases)
         solutions.append(solve(form, slab, tolerance, estimate=estimate))
         if not solutions[-1].success and not np.all(np.isfinite(solutions[-1].coefficients[0])):
             break

@@ -22,7 +22,7 @@ from .nonlinear import solve_pointwise
 from .pointwise import Energy, Weak
 from .result import Solution
 from .space import Space, divided
-from .tensor import SingularSystemError, solve_tensor
+from .tensor import UNSOLVED, SingularSystemError, solve_tensor
 from .truncation import truncated
 
 # Unknowns up to which the full tensor is solved for, and what rounding leaves of a relative error.
@@ -241,6 +241,12 @@ def _finished(
             else f"after {len(history)} spaces"
         )
         message = f"reached a relative error of about {error:.1e} {why}, not the {tolerance:.1e} asked for; the best model is returned"
+    if found.tensor is not None and not found.residual <= UNSOLVED:
+        success, status = False, "not converged"
+        message = (
+            f"{found.solver}: stopped at a residual of {found.residual:.1e} of the load; the form may leave the solution open, "
+            "or its coefficients differ too much from products of functions of one coordinate"
+        )
     if not all(np.all(np.isfinite(factor)) for factor in factors):
         success, status, message = (
             False,

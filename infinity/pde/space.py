@@ -107,9 +107,18 @@ class Space:
         """The number of components that the values speak of, 1 where they are for all alike."""
         return max((len(g) for sides in self.dirichlet.values() for g in sides.values()), default=1)
 
-    def with_bases(self, bases: Mapping[Coordinate, AbstractBasis], modes: int | None = None) -> "Space":
+    def with_bases(self, bases: Mapping[Coordinate, AbstractBasis]) -> "Space":
         """The same conditions on other bases."""
-        return Space(bases, self.modes if modes is None else modes, self.dirichlet, self.periodic, self.mean)
+        return Space(bases, self.modes, self.dirichlet, self.periodic, self.mean)
+
+    def continued(self, bases: Mapping[Coordinate, AbstractBasis], time: Coordinate, start: Expression) -> "Space":
+        """The same conditions on other bases, but for the start of the time: a solution, which agrees with the faces up to its error alone.
+
+        It comes first, so that the faces after it are met exactly and no error of theirs is handed on.
+        """
+        found = Space(bases, self.modes, {c: g for c, g in self.dirichlet.items() if c != time}, self.periodic)
+        found.dirichlet = {time: {**self.dirichlet[time], "left": (start,)}, **found.dirichlet}
+        return found
 
     def refined(self) -> "Space":
         """Each cell in halves and one degree more: on few cells, halves alone can change nothing."""

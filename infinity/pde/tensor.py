@@ -10,6 +10,7 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+import scipy.linalg
 import scipy.sparse.linalg as sparse
 
 from .diagonalisation import Diagonal, diagonal
@@ -19,6 +20,8 @@ from .kronecker import Factors, Kronecker, Tensor, along, full
 _DENSE, _BATCH = 1500, 20_000_000
 # A system is singular where a number to divide by is smaller than this part of the largest.
 _SINGULAR = 1e-13
+# A residual of this part of the load is no rounding: a direct solve has met a singular system, an iteration has not converged.
+UNSOLVED = 0.1
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -28,7 +31,6 @@ class TensorSolution:
     unknowns: Tensor
     solver: str
     residual: float
-    iterations: int
 
 
 class SingularSystemError(ValueError):
@@ -43,25 +45,26 @@ def solve_tensor(operator: Kronecker, load: Factors, names: list[str], tolerance
     right_side = full(load)
     solve, words, exact = direct(operator, names)
     size = float(np.linalg.norm(right_side)) or 1.0
-    unknowns, iterations = solve(right_side), 1
+    unknowns = solve(right_side)
     residual = right_side - operator.apply(unknowns)
     error = float(np.linalg.norm(residual)) / size
     if not exact and error > tolerance:
-        unknowns, count = _gmres(operator, solve, right_side, unknowns, tolerance)
-        iterations += count
+        unknowns = _gmres(operator, solve, right_side, unknowns, tolerance)
         residual = right_side - operator.apply(unknowns)
-        error = float(np.linalg.norm(residual)) / size
     change = np.inf
     for _ in range(3):  # rounding of the transforms is removed by solving for what is left
         step = solve(residual)
         length = float(np.linalg.norm(step))
         if not length < 0.5 * change:
             break
-        change, unknowns, iterations = length, unknowns + step, iterations + 1
+        change, unknowns = length, unknowns + step
         residual = right_side - operator.apply(unknowns)
         if length <= 1e-16 * float(np.linalg.norm(unknowns)):
             break
-    return TensorSolution(unknowns, words, float(np.linalg.norm(residual)) / size, iterations)
+    error = float(np.linalg.norm(residual)) / size
+    if exact and not error <= UNSOLVED:
+        raise SingularSystemError(SENTENCE)
+    return TensorSolution(unknowns, words, error)
 
 
 def direct(operator: Kronecker, names: list[str]):
@@ -95,17 +98,15 @@ def _own(bank: tuple[np.ndarray, ...]) -> Diagonal:
 
 
 def _factorised(matrix: np.ndarray):
-    import scipy.linalg
-
     with np.errstate(all="ignore"):
         lu = scipy.linalg.lu_factor(matrix, check_finite=False)
     pivots = np.abs(np.diag(lu[0]))
     if pivots.min() <= _SINGULAR * pivots.max():
-        raise SingularSystemError(_SENTENCE)
+        raise SingularSystemError(SENTENCE)
     return lambda F: scipy.linalg.lu_solve(lu, F)
 
 
-_SENTENCE = (
+SENTENCE = (
     "the form does not determine the solution: constants, or other functions, can be added to it. Hold it somewhere with dirichlet=, give its mean=, "
     "add a term such as u*v, or move a Helmholtz number off an eigenvalue"
 )
@@ -129,15 +130,11 @@ def _weights(operator: Kronecker, diagonals, term: int, without: tuple[int, ...]
     return total
 
 
-def _real(tensor: Tensor) -> Tensor:
-    return np.real(tensor)
-
-
 def _divided(operator: Kronecker, diagonals):
     divisor: np.ndarray = sum(_weights(operator, diagonals, t) for t in range(len(operator.terms)))  # pyright: ignore[reportAssignmentType]
     if np.min(np.abs(divisor)) <= _SINGULAR * np.max(np.abs(divisor)):
-        raise SingularSystemError(_SENTENCE)
-    return lambda F: _real(_turned(_turned(F, diagonals, "left") / divisor, diagonals, "right"))
+        raise SingularSystemError(SENTENCE)
+    return lambda F: np.real(_turned(_turned(F, diagonals, "left") / divisor, diagonals, "right"))
 
 
 def _blocks(operator: Kronecker, diagonals, kept: int):
@@ -161,7 +158,7 @@ def _blocks(operator: Kronecker, diagonals, kept: int):
     try:
         whole = np.linalg.inv(systems(parts[0])) if len(parts) == 1 else None
     except np.linalg.LinAlgError:
-        raise SingularSystemError(_SENTENCE) from None
+        raise SingularSystemError(SENTENCE) from None
 
     def solve(F: Tensor) -> Tensor:
         turned = np.transpose(_turned(F, diagonals, "left"), order)
@@ -171,9 +168,9 @@ def _blocks(operator: Kronecker, diagonals, kept: int):
             for part in parts:
                 found[part] = whole @ rows if whole is not None else np.linalg.solve(systems(part), rows[part])
         except np.linalg.LinAlgError:
-            raise SingularSystemError(_SENTENCE) from None
+            raise SingularSystemError(SENTENCE) from None
         back = np.transpose(found.reshape(turned.shape), np.argsort(order))
-        return _real(_turned(back, diagonals, "right"))
+        return np.real(_turned(back, diagonals, "right"))
 
     return solve
 
@@ -182,26 +179,12 @@ def _is_identity(matrix: np.ndarray) -> bool:
     return bool(np.array_equal(matrix, np.eye(len(matrix))))
 
 
-def _gmres(
-    operator: Kronecker, precondition, right_side: Tensor, start: Tensor, tolerance: float
-) -> tuple[Tensor, int]:
+def _gmres(operator: Kronecker, precondition, right_side: Tensor, start: Tensor, tolerance: float) -> Tensor:
     """Krylov iteration of the preconditioned system."""
-    shape, count = right_side.shape, [0]
+    shape = right_side.shape
     act: Any = lambda x: precondition(operator.apply(x.reshape(shape))).ravel()
     system = sparse.LinearOperator((right_side.size,) * 2, matvec=act, dtype=float)  # pyright: ignore[reportCallIssue]
 
-    def seen(_):
-        count[0] += 1
-
     target = precondition(right_side).ravel()
-    found, _ = sparse.gmres(
-        system,
-        target,
-        x0=start.ravel(),
-        rtol=tolerance / 10,
-        restart=60,
-        maxiter=20,
-        callback=seen,
-        callback_type="pr_norm",
-    )
-    return found.reshape(shape), count[0]
+    found, _ = sparse.gmres(system, target, x0=start.ravel(), rtol=tolerance / 10, restart=60, maxiter=20)
+    return found.reshape(shape)

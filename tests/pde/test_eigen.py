@@ -19,6 +19,8 @@ def test_twenty_eigenvalues_of_the_square():
 def test_without_conditions_the_lowest_is_zero():
     found = inf.pde.eigenvalues(LAPLACE, box(x, y, cells=6, degree=5), 4)
     assert np.allclose(found.values, [0, PI**2, PI**2, 2 * PI**2], atol=1e-4)
+    heavy = inf.pde.eigenvalues(LAPLACE, box(x, y, cells=6, degree=5), 4, mass=2 * u * v)
+    assert np.allclose(2 * heavy.values, found.values, atol=1e-9)
 
 
 @pytest.mark.parametrize("cells", [5, 50])
