@@ -1,6 +1,8 @@
 """Recovery of formulas: ours and pyoperon on the same data, one line of JSON a case, so that a run that stopped goes on.
 
-    python benchmarks/symbolic/recovery.py --part development --noise 0 0.01 0.05 --seeds 0 --out benchmarks/results/symbolic.jsonl
+    python benchmarks/symbolic/recovery.py --part reported --noise 0 --seeds 0 --out benchmarks/results/symbolic-recovery.jsonl
+
+A page of the same name ending in `.md` is written from all lines at the end; `--page` writes it and runs nothing.
 
 Recovered: with its constants refitted to values without noise, the recommended formula has a relative error below 1e-6 on 2,000 new points. pyoperon
 gets as much processor
@@ -10,6 +12,9 @@ in a second column.
 
 import argparse
 import json
+import platform
+import statistics
+import sys
 import time
 from pathlib import Path
 
@@ -20,11 +25,17 @@ jax.config.update("jax_enable_x64", True)
 
 from formulas import DEVELOPMENT, FORMULAS, REPORTED, sample
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import infinity as inf
+from benchmarks.provenance import commit, processor
 from infinity.symbolic.candidates import Data, best_first, polished
 from infinity.symbolic.parse import parse
 from infinity.symbolic.refine import refine
 from infinity.symbolic.tree import evaluate
+
+# A relative error below which a formula counts as recovered, and one below which it is the law itself and no imitation of it.
+RECOVERED, SAME = 1e-6, 1e-12
+PARTS = {"development": DEVELOPMENT, "reported": REPORTED}
 
 
 def recovered(name: str, tree, constants) -> float:
@@ -78,33 +89,72 @@ def pyoperon(name: str, rows: int, noise: float, seed: int, seconds: float) -> d
     }
 
 
+def page(lines: list[dict]) -> str:
+    """The page of what the lines say, and of nothing else."""
+    unknown = "not in the lines"
+    text = "# Recovery of formulas\n\nWritten by `benchmarks/symbolic/recovery.py` from its JSON lines.\n\n"
+    for word in ("commit", "device", "versions"):
+        text += f"- {word}: {'; '.join(sorted({r.get(word, unknown) for r in lines}))}\n"
+    for part, names in PARTS.items():
+        for case in sorted({(r["who"], r["rows"], r["noise"], r["seed"]) for r in lines if r["name"] in names}):
+            rows = [r for r in lines if r["name"] in names and (r["who"], r["rows"], r["noise"], r["seed"]) == case]
+            who, count, noise, seed = case
+            good, same = (sum(r["error"] < level for r in rows) for level in (RECOVERED, SAME))
+            text += (
+                f"\n## {who}, {part} formulas, {count} rows, noise {noise:g}, seed {seed}\n\n"
+                f"{len(rows)} of {len(names)} formulas run. Relative error below {RECOVERED:g}: {good} of {len(rows)}; below {SAME:g}, where no imitation "
+                f"comes: {same} of {len(rows)}. Processor time: median {statistics.median(r['cpu'] for r in rows):.1f} s, "
+                f"most {max(r['cpu'] for r in rows):.0f} s.\n\n"
+                "| formula | relative error | called found | processor seconds | best formula |\n| --- | --- | --- | --- | --- |\n"
+            )
+            for r in rows:
+                shown = r.get("formula", "")
+                shown = shown if len(shown) <= 90 else f"{shown[:87]}..."
+                called = "" if "found" not in r else "yes" if r["found"] else "no"
+                text += f"| {r['name']} | {r['error']:.1e} | {called} | {r['cpu']:.1f} | {f'`{shown}`' if shown else ''} |\n"
+    return text
+
+
 def main() -> None:
     options = argparse.ArgumentParser()
-    options.add_argument("--part", default="development", choices=["development", "reported"])
+    options.add_argument("--part", default="development", choices=list(PARTS))
     options.add_argument("--noise", type=float, nargs="+", default=[0.0, 0.01, 0.05])
     options.add_argument("--seeds", type=int, nargs="+", default=[0])
     options.add_argument("--rows", type=int, default=600)
     options.add_argument("--out", type=Path, required=True)
     options.add_argument("--peer", action="store_true")
     options.add_argument("--only", nargs="*")
+    options.add_argument("--page", action="store_true", help="only write the page of the lines that are there")
     given = options.parse_args()
-    done = set()
+    if not given.page:
+        run(given)
+    lines = [json.loads(line) for line in given.out.read_text().splitlines()]
+    given.out.with_suffix(".md").write_text(page(lines))
+
+
+def run(given: argparse.Namespace) -> None:
+    """Run the cases that have no line yet."""
+    state = {
+        "commit": commit(),
+        "device": processor(),
+        "versions": f"infinity {inf.__version__}, jax {jax.__version__}, numpy {np.__version__}, python {platform.python_version()}",
+    }
     lines = [json.loads(line) for line in given.out.read_text().splitlines()] if given.out.exists() else []
     done = {(r["who"], r["name"], r["rows"], r["noise"], r["seed"]) for r in lines}
     took = {(r["name"], r["rows"], r["noise"], r["seed"]): r["cpu"] for r in lines if r["who"] == "ours"}
     for seed in given.seeds:
         for noise in given.noise:
-            for name in given.only or (DEVELOPMENT if given.part == "development" else REPORTED):
+            for name in given.only or PARTS[given.part]:
                 case = (name, given.rows, noise, seed)
                 for who in ("ours", "pyoperon") if given.peer else ("ours",):
                     if (who, *case) in done:
                         continue
                     row = ours(*case) if who == "ours" else pyoperon(*case, max(5.0, took.get(case, 5.0)))
                     took.setdefault(case, row["cpu"])
-                    row = {"who": who, "name": name, "rows": given.rows, "noise": noise, "seed": seed, **row}
+                    row = {"who": who, "name": name, "rows": given.rows, "noise": noise, "seed": seed, **row, **state}
                     with given.out.open("a") as file:
                         file.write(json.dumps(row) + "\n")
-                    verdict = "ok" if row["error"] < 1e-6 else "--"
+                    verdict = "ok" if row["error"] < RECOVERED else "--"
                     numbers = f"{row['cpu']:6.1f}s {row['error']:8.1e} {row['any']:8.1e}"
                     print(
                         f"{verdict} {who:8} {noise:<5} {numbers} {name:24} {row.get('formula', '')[:110]}", flush=True

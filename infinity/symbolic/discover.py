@@ -12,21 +12,19 @@ from typing import Any
 import numpy as np
 
 from ..fitting.checks import check_finite, check_table
-from .candidates import Candidate, Data, best_first, is_exact
+from .candidates import Candidate, Data, best_first, is_exact, variables
 from .engines import check_operators, chosen, plain_search
 from .expression import Expression
 from .recursion import Search, solve
 from .refine import refine
 from .snapping import snapped
-from .surrogate import Surrogate, fit_surrogate
+from .surrogate import fit_surrogate
 from .tree import FUNCTIONS, evaluate, exact, walk
+from .verdict import EXACT, rounding, verdict
 
 LEAST_ROWS = 10
 FOLDS = 5
 SHOWN = 8
-# A formula is called found where unseen rows are predicted to rounding, or as well as the free surrogate predicts them, within chance.
-AS_GOOD = 1.1
-LONGEST = 45
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +34,8 @@ class Discovery:
     **Fields:**
 
     - `best`: the formula that is recommended; `expressions`: the Pareto list of length against error, shortest first.
-    - `found`: whether `best` deserves to be called a law of these data; `message`: a sentence that says why or why not.
+    - `found`: whether `best` may be called a law of these data: exact to rounding, or no worse than a smooth model on unseen rows, with a description that
+      chance does not explain and residuals that are chance (`infinity.symbolic.verdict`); `message` says why or why not.
     - `trace`: what was tried, what was accepted and why; `engine`: what searched the raw data beside us.
     """
 
@@ -70,10 +69,12 @@ def discover(
     **Arguments:**
 
     - `x`: inputs `(N, D)` or `(N,)`, at least ten rows; `y`: the target `(N,)`; `names` of the inputs, any text, and of the `target`.
-    - `weights`: `(N,)`, non-negative; a weight of two counts as two measurements.
+    - `weights`: `(N,)`, non-negative; a row of weight two counts as two of weight one. pyoperon searches without
+    them; its formulas are refitted with them.
     - `engine`: what searches the raw data beside the native search: `"pyoperon"`, `"pysr"`, `"native"` for nothing, or `"auto"`: pyoperon where it
     is installed.
-    - `operators`: the functions that a formula may hold, such as `["exp", "sqrt"]`; all that are known if nothing is given.
+    - `operators`: the functions that a formula may hold, such as `["exp", "sqrt"]`; all that are known if nothing is given. The search itself does not
+    change: formulas with other functions are left out of what it found, so that a law may be missed that a search without them would have come to.
     - `effort`: how many surrogates the search may fit; work is counted, not timed, so that a seed gives one answer.
     - `seed`: of the rows that are held out and of the engine.
     - `progress`: called with a dictionary at each step.
@@ -98,24 +99,29 @@ def discover(
             f"effort is {effort!r}; expected how many surrogates may be fitted, a whole number of at least 0"
         )
     search = Search(effort, seed, listener=progress)
-    surrogate = None
     candidates = solve(data, search)
     if beside != "native" and not (candidates and is_exact(candidates[0], data)):
         search.say(0, f"plain search on the raw data by {beside}")
         candidates = best_first([*candidates, *plain_search(beside, data, seed, 200_000)])
     if allowed is not None:
         candidates = [candidate for candidate in candidates if _words(candidate) <= set(allowed)]
-    if not (candidates and is_exact(candidates[0], data)):
-        surrogate = fit_surrogate(data, seed)
     listed = _judged(candidates, data, names, target, seed)
     if not listed:
         raise ValueError(
             f"no formula of the operators {', '.join(operators or ())} has a value at all rows; allow more operators"
         )
-    expressions = _pareto([e for e, _ in listed])
-    best = _recommended(listed, data)
-    found, message = _verdict(best, data, surrogate)
-    return Discovery(best, expressions, found, message, tuple(search.trace), beside)
+    surrogate = None
+    if _recommended(listed)[0].metrics["heldout"] >= rounding(data):
+        surrogate = fit_surrogate(data, seed)
+    if surrogate is not None:
+        points = np.stack(data.columns, axis=1)
+        smooth, scale = surrogate.predict(points), max(float(np.sqrt(data.variance)), 1e-300)
+        listed = [
+            (e.with_metrics(surrogate=float(np.sqrt(np.mean((e(points) - smooth) ** 2))) / scale), c) for e, c in listed
+        ]
+    best, candidate = _recommended(listed)
+    found, message = verdict(best, candidate, data, surrogate)
+    return Discovery(best, _pareto([e for e, _ in listed]), found, message, tuple(search.trace), beside)
 
 
 def _checked(
@@ -194,11 +200,18 @@ def _unseen(candidate: Candidate, data: Data, seed: int) -> float:
 
 
 def _beyond(candidate: Candidate, data: Data) -> float | None:
-    """Mean square error at the outer rows of constants refitted without them: rows beyond 85 % of the range of the first variable, in either direction."""
-    x = data.columns[0]
-    low, high = np.quantile(x, [0.075, 0.925])
-    outer = (x < low) | (x > high)
-    return _refitted(candidate, data, [outer]) if 0 < outer.sum() < len(x) - len(candidate.constants) else None
+    """The mean square error at outer rows of constants refitted without them, for the input where it is worst.
+
+    Outer rows of an input are the 7.5 % of smallest and of largest values; `None` where too few rows are left for the constants.
+    """
+    errors = []
+    for d in variables(candidate):
+        x = data.columns[d]
+        low, high = np.quantile(x, [0.075, 0.925])
+        outer = (x < low) | (x > high)
+        if 0 < outer.sum() < len(x) - len(candidate.constants):
+            errors.append(_refitted(candidate, data, [outer]))
+    return max(errors, default=None)
 
 
 def _refitted(candidate: Candidate, data: Data, parts: list[np.ndarray]) -> float:
@@ -223,33 +236,8 @@ def _pareto(expressions: list[Expression]) -> tuple[Expression, ...]:
     return tuple(kept)
 
 
-def _recommended(listed: list[tuple[Expression, Candidate]], data: Data) -> Expression:
+def _recommended(listed: list[tuple[Expression, Candidate]]) -> tuple[Expression, Candidate]:
     """The shortest description among those that unseen rows do not speak against."""
     least = min(e.metrics["heldout"] for e, _ in listed)
-    fair = [(c.score, e) for e, c in listed if e.metrics["heldout"] <= max(1.05 * least, 1e-9)]
-    return min(fair, key=lambda pair: pair[0])[1]
-
-
-def _verdict(best: Expression, data: Data, surrogate: Surrogate | None) -> tuple[bool, str]:
-    unseen = best.metrics["heldout"]
-    if unseen < 1e-9:
-        return True, f"found: {best}, exact to rounding"
-    if unseen > 0.9:
-        return False, "no formula was found that predicts unseen rows better than their mean"
-    if best.complexity > LONGEST:
-        return (
-            False,
-            f"no short form was found; the best formula has {best.complexity} parts and misses {unseen:.2g} of the deviation on unseen rows",
-        )
-    if surrogate is not None:
-        smooth = float(np.sqrt(surrogate.heldout / max(data.variance, 1e-300)))
-        if unseen > AS_GOOD * smooth:
-            return (
-                False,
-                f"no short form was found: the best formula misses {unseen:.2g} of the deviation on unseen rows, a smooth model only {smooth:.2g}",
-            )
-        return (
-            True,
-            f"found: {best}; it misses {unseen:.2g} of the deviation on unseen rows, a smooth model {smooth:.2g}",
-        )
-    return True, f"found: {best}; it misses {unseen:.2g} of the deviation on unseen rows"
+    fair = [(e, c) for e, c in listed if e.metrics["heldout"] <= max(1.05 * least, EXACT)]
+    return min(fair, key=lambda pair: pair[1].score)

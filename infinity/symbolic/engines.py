@@ -2,7 +2,7 @@
 
 An engine is called with inputs `(N, D)`, a target `(N,)`, weights or nothing, a seed and a budget of evaluations, and gives formulas as text in the
 names `v0 .. v{D-1}`, which
-`infinity.symbolic.parse` reads. Nothing that an engine says is executed.
+`infinity.symbolic.parse` reads. Nothing that an engine says is executed. An engine that takes no weights (pyoperon) searches without them.
 """
 
 import importlib.util
@@ -13,9 +13,10 @@ import numpy as np
 
 from .candidates import Candidate, Data, best_first, polished
 from .parse import parse
+from .tree import FUNCTIONS
 
 ENGINES = ("native", "pyoperon", "pysr")
-# The functions that engines may use, by our names.
+# The functions that engines use besides the square.
 OPERATORS = ("sin", "cos", "exp", "log", "sqrt", "tanh")
 _EXTRAS = {"pyoperon": "sr", "pysr": "pysr"}
 
@@ -74,7 +75,7 @@ def _pyoperon(x: np.ndarray, y: np.ndarray, weights: np.ndarray | None, seed: in
     from pyoperon.sklearn import SymbolicRegressor  # pyright: ignore[reportMissingImports]
 
     regressor = SymbolicRegressor(
-        allowed_symbols="add,sub,mul,div,constant,variable,square,sin,cos,exp,log,sqrt,tanh", objectives=["mse", "length"], max_length=40,
+        allowed_symbols=",".join(("add", "sub", "mul", "div", "constant", "variable", "square", *OPERATORS)), objectives=["mse", "length"], max_length=40,
         optimizer_iterations=5, n_threads=1, random_state=seed, max_evaluations=evaluations, generations=evaluations, epsilon=0.0,
     )  # fmt: skip
     regressor.fit(x, y)
@@ -102,7 +103,7 @@ class _PySR:
             from pysr import PySRRegressor  # pyright: ignore[reportMissingImports]
 
             regressor = PySRRegressor(
-                binary_operators=["+", "-", "*", "/"], unary_operators=["sin", "cos", "exp", "log", "sqrt", "tanh", "square"], random_state=seed,
+                binary_operators=["+", "-", "*", "/"], unary_operators=[*OPERATORS, "square"], random_state=seed,
                 deterministic=True,
                 parallelism="serial", max_evals=evaluations, progress=False, verbosity=0, temp_equation_file=True,
             )  # fmt: skip
@@ -128,8 +129,6 @@ def check_operators(operators: Sequence[str] | None) -> tuple[str, ...] | None:
 
     **Raises:** `ValueError` for one that is not known.
     """
-    from .tree import FUNCTIONS
-
     known = [*FUNCTIONS, "sqrt"]
     for name in operators or ():
         if name not in known:

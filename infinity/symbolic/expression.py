@@ -54,8 +54,8 @@ class Expression(eqx.Module):
     - `tree`: the formula as nested tuples (`infinity.symbolic.tree`), `names` of its inputs and the name of its `target`.
     - `constants`, `errors`: the `K` numbers that were fitted, and their standard errors; `inf` where the data say nothing, NaN where nobody asked them.
     - `snapped`: for each exact number that was a fitted one: a tuple `(exact, fitted, error)`.
-    - `metrics`: root mean square errors divided by the deviation of the target: `data`, `heldout`, `surrogate` (against the model that was distilled) and
-      `beyond` (refitted without the outer rows and judged on them), as far as they are known.
+    - `metrics`: root mean square errors divided by the deviation of the target: `data`, `heldout`, `surrogate` (against the smooth model that was fitted
+      to the same rows) and `beyond` (refitted without the outer rows of an input and judged on them, for the worst input), as far as they are known.
 
     Made by `inf.discover`, or by `Expression.parse`. Saved and read by `inf.save` and `inf.load`; a file is only ever read, its words come from a fixed list.
 

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ..compilation import quick_jit
-from .precision import double_precision
+from ..precision import double_precision
 from .shapes import MODULATIONS, SHAPES
 
 # Rows that a fit sees, and fits in a chunk.

@@ -49,7 +49,7 @@ def refine(
     root = None if weights is None else np.sqrt(weights)
     theta = np.array(constants, dtype=float)
     with np.errstate(all="ignore"):
-        r, J = _residual(tree, theta, columns, y, root)
+        r, J = residual(tree, theta, columns, y, root)
         loss = float(r @ r)
         evaluations = 1
         if not np.isfinite(loss):
@@ -65,7 +65,7 @@ def refine(
             better, gain, step = False, 0.0, np.zeros_like(theta)
             for _ in range(8):
                 step = -(V.T @ (s * gradient / (s * s + mu))) / safe
-                trial, K = _residual(tree, theta + step, columns, y, root)
+                trial, K = residual(tree, theta + step, columns, y, root)
                 evaluations += 1
                 new = float(trial @ trial)
                 if np.isfinite(new) and new < loss:
@@ -80,7 +80,8 @@ def refine(
     return Refined(theta, covariance, loss / len(y), evaluations)
 
 
-def _residual(tree: Tree, theta: np.ndarray, columns: Any, y: np.ndarray, root: np.ndarray | None):
+def residual(tree: Tree, theta: np.ndarray, columns: Any, y: np.ndarray, root: np.ndarray | None):
+    """Formula minus measurements `(N,)` and the Jacobian `(N, K)`, both times the roots of the weights."""
     value, slopes = with_slopes(tree, columns, theta)
     r = np.broadcast_to(np.asarray(value, float), y.shape) - y
     J = np.empty((len(y), len(theta)))

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float
 
 from ..fitting import fit
+from ..precision import double_precision
 from .candidates import Data
-from .precision import double_precision
 
 # Every so many-th row is kept for judging.
 KEPT = 5

@@ -7,7 +7,7 @@ import pytest
 import infinity as inf
 from infinity.symbolic import recursion
 from infinity.symbolic.candidates import Data, is_exact, polished
-from infinity.symbolic.discover import discover
+from infinity.symbolic.discover import _beyond, discover
 from infinity.symbolic.engines import _without_square, chosen, plain_search
 from infinity.symbolic.library import find_one
 from infinity.symbolic.monomials import find_monomials
@@ -19,6 +19,7 @@ from infinity.symbolic.simplify import simplified
 from infinity.symbolic.snapping import snapped
 from infinity.symbolic.sparse import sums_of
 from infinity.symbolic.surrogate import Surrogate
+from infinity.symbolic.verdict import LEVEL, chance_of_residuals, verdict
 
 RNG = np.random.default_rng(0)
 X = RNG.uniform(1, 3, (200, 4))
@@ -107,7 +108,7 @@ def test_splits_are_proposed_and_taken_out_exactly():
 
 @pytest.mark.slow
 def test_a_reduction_is_put_back(monkeypatch):
-    f = lambda a, b, c: a * (1 + b / c + 2 * np.sqrt(b / c) * np.cos(b / c))
+    f = lambda a, b, c: a * (0.3 + np.exp(-2 * b / c))
     monkeypatch.setattr(
         recursion,
         "fit_surrogate",
@@ -166,7 +167,55 @@ def test_discover_gives_a_law_and_names_are_ordinary():
 def test_noise_has_no_formula():
     found = discover(X[:40, :2] - 2, RNG.normal(size=40), engine="native", effort=0)
     assert not found.found
-    assert "no" in found.message
+    assert "no formula was found" in found.message
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_few_rows_of_noise_have_no_formula(seed):
+    rng = np.random.default_rng(seed)
+    found = discover(rng.uniform(-1, 1, (12, 2)), rng.normal(size=12), engine="native", effort=0)
+    assert not found.found
+
+
+def test_a_lookalike_is_not_called_a_law():
+    data = data_of(lambda a, b, c: a * np.log(b / c), 3)
+    smooth = exact_surrogate(lambda a, b, c: a * np.log(b / c) + 1e-3, 3)
+    smooth = Surrogate(smooth.predict, smooth.lower, smooth.upper, 1e-6)
+    law = polished(*parse("1.0*a*log(b/c)", ["a", "b", "c"]), data, "")
+    lookalike = polished(*parse("100.0*a*((b/c)^0.01 - 1)*(b/c)^-0.005", ["a", "b", "c"]), data, "", 0)
+    assert lookalike.mean_square < 1e-8 * data.variance
+    for candidate, found in ((law, True), (lookalike, False)):
+        metrics = {"heldout": float(np.sqrt(candidate.mean_square / data.variance))}
+        expression = inf.Expression(
+            candidate.tree, tuple(candidate.constants.tolist()), ("a", "b", "c"), metrics=metrics
+        )
+        answer, message = verdict(expression, candidate, data, smooth)
+        assert answer == found, message
+    assert "lookalike" in message
+    # without a smooth model to compare with, only what is exact is a law
+    assert not verdict(expression, candidate, data, None)[0]
+
+
+def test_residuals_of_a_law_are_chance():
+    x = RNG.uniform(1, 3, (150, 3))
+    law, constants = parse("1.0*a*exp(-1.0*b/c)", ["a", "b", "c"])
+    chances = []
+    for _ in range(60):
+        y = x[:, 0] * np.exp(-x[:, 1] / x[:, 2]) + 0.02 * RNG.normal(size=150)
+        data = Data(tuple(x.T), y)
+        chances.append(chance_of_residuals(polished(law, constants, data, ""), data))
+    # uniform on (0, 1): mean 1/2, standard error 0.037
+    assert abs(np.mean(chances) - 0.5) < 0.15
+    assert min(chances) > LEVEL
+
+
+def test_outer_rows_are_those_of_the_worst_input():
+    x = RNG.uniform(0.2, 3, (120, 2))
+    data = Data(tuple(x.T), x[:, 0] + np.exp(x[:, 1]))
+    both = polished(*parse("1.0*a + 1.0*b + 1.0*b^2", ["a", "b"]), data, "")
+    swapped = polished(*parse("1.0*b + 1.0*a + 1.0*a^2", ["a", "b"]), Data(data.columns[::-1], data.y), "")
+    assert _beyond(both, data) == pytest.approx(_beyond(swapped, Data(data.columns[::-1], data.y)), rel=1e-6)
+    assert _beyond(both, data) > 2 * both.mean_square
 
 
 @pytest.mark.parametrize(
