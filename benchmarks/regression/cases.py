@@ -1,5 +1,6 @@
 """What the methods of `over_time.py` are given and give back."""
 
+import time
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,14 +9,23 @@ import numpy as np
 Curve = list[tuple[float, float]]
 
 
+def processor_seconds() -> float:
+    """Seconds of processor time, to which other work on the machine adds nothing; on one core those of a clock otherwise."""
+    return time.process_time()
+
+
 class Case(NamedTuple):
-    """Inputs on the unit box and standardised targets, `(N, D)` and `(N,)` or `(N, O)`, to learn from and to be judged by; a seed."""
+    """Inputs on the unit box and standardised targets, `(N, D)` and `(N,)` or `(N, O)`, to learn from and to be judged by.
+
+    **Fields:** samples, new points, a seed, and `zero`, minus the standardised value of zero.
+    """
 
     x: np.ndarray
     y: np.ndarray
     xt: np.ndarray
     yt: np.ndarray
     seed: int
+    zero: Any = 0.0
 
     def error(self, prediction: Any) -> float:
         """The root mean squared error on the new points over the spread of their targets."""

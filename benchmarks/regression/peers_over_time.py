@@ -3,7 +3,6 @@
 import contextlib
 import os
 import tempfile
-import time
 from collections.abc import Callable
 from importlib import import_module
 from itertools import pairwise
@@ -36,13 +35,13 @@ def xgboost(case: Case) -> Callable[[tuple[float, int], float], Curve]:
                 self.times: list[float] = []
 
             def after_iteration(self, model, epoch, evals_log):
-                self.times.append(time.perf_counter() - began)
+                self.times.append(processor_seconds() - began)
                 return self.times[-1] > seconds
 
         rate, depth = setting
         options = {"learning_rate": rate, "max_depth": depth, "nthread": 1, "tree_method": "hist", "base_score": 0.0}
         data, new = xgboost.DMatrix(case.x, case.y, nthread=1), xgboost.DMatrix(case.xt, nthread=1)
-        clock, began = Clock(), time.perf_counter()
+        clock, began = Clock(), processor_seconds()
         model = xgboost.train(options, data, MOST_ROUNDS, callbacks=[clock], verbose_eval=False)
         values, curve = np.zeros(len(case.yt)), []
         for first, last in pairwise(marked(len(clock.times))):
@@ -61,8 +60,8 @@ def histogram(case: Case) -> Callable[[float, float], Curve]:
 
     def timed(rate: float, rounds: int) -> tuple[Any, float]:
         model = regressor(learning_rate=rate, max_iter=rounds, early_stopping=False, random_state=case.seed)
-        began = time.perf_counter()
-        return model.fit(case.x, case.y), time.perf_counter() - began
+        began = processor_seconds()
+        return model.fit(case.x, case.y), processor_seconds() - began
 
     def run(rate: float, seconds: float) -> Curve:
         each = timed(rate, 50)[1] / 50
@@ -95,12 +94,12 @@ def kan(case: Case) -> Callable[[tuple[int, ...], float], Curve]:
 
         def mark():
             nonlocal spent, began
-            spent += time.perf_counter() - began
+            spent += processor_seconds() - began
             with torch.no_grad():
                 curve.append((spent, case.error(model(xt).numpy())))
             if spent > seconds:
                 raise Enough
-            began = time.perf_counter()
+            began = processor_seconds()
             return torch.zeros(())
 
         with contextlib.ExitStack() as quiet:  # the package reports its progress on both streams
@@ -113,7 +112,7 @@ def kan(case: Case) -> Callable[[tuple[int, ...], float], Curve]:
                 list(layers), grid=5, k=3, seed=case.seed, auto_save=False, save_act=False, ckpt_path=folder
             )
             model.speed()
-            began = time.perf_counter()
+            began = processor_seconds()
             model.fit(data, opt="LBFGS", steps=100_000, metrics=[mark])
         return curve
 
@@ -129,7 +128,7 @@ def kriging(case: Case, seconds: float) -> Curve:
             break
         model = surrogates.KRG(print_global=False, hyper_opt="Cobyla", n_start=1, seed=case.seed)
         model.set_training_values(case.x[:count], case.y[:count])
-        began = time.perf_counter()
+        began = processor_seconds()
         model.train()
-        curve.append((time.perf_counter() - began, case.error(model.predict_values(case.xt))))
+        curve.append((processor_seconds() - began, case.error(model.predict_values(case.xt))))
     return curve

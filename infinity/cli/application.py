@@ -38,6 +38,7 @@ class Link(enum.StrEnum):
     IDENTITY = "identity"
     LOG = "log"
     LOGIT = "logit"
+    SQUARE = "square"
 
 
 class Missing(enum.StrEnum):
@@ -219,7 +220,7 @@ def _fit(
         Link | None,
         typer.Option(
             "--link",
-            help="What the model describes: the target, its logarithm, or its logit between bounds. [default: chosen]",
+            help="What the model describes: the target, its logarithm, its logit between bounds, or its square. [default: chosen]",
         ),
     ] = None,
     local: Annotated[

@@ -63,7 +63,7 @@ class Model(_Section):
     modes: Count | None = None
     elements: Count | None = None
     degree: Annotated[int, Field(ge=0)] | None = None
-    link: Literal["identity", "log", "logit"] | None = None
+    link: Literal["identity", "log", "logit", "square"] | None = None
     local: bool | None = None
     levels: Names = []
     lower: float | list[float] | None = None

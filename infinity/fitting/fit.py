@@ -85,8 +85,8 @@ def fit(
       smooth law. `predict` and `intervals` use them, `result.model` does not; a new value has none. `result.options["levels"]` holds their standard deviations.
     - `modes`, `elements`, `degree`: of the `KHRONOS` that is made.
     - `growth`: how often a separable model that is given may be refined, from coarse to fine: its cells halved or modes added, as long as the evidence rises.
-    - `link`: `"identity"`; `"log"`, the logarithm of a positive target or of its distance from its one bound; `"logit"` between two bounds. Selected if nothing
-      is given, identity with a fixed size.
+    - `link`: `"identity"`; `"log"`, the logarithm of a positive target or of its distance from its one bound; `"logit"` between two bounds; `"square"`, for
+      lengths and other norms. Selected if nothing is given, identity with a fixed size.
     - `local`: whether to add a local stage, an additive law and a Gaussian process on the nearest measurements, and up to 2,000 rows one on all of them, where
       that makes the error on the validation rows smaller; with nothing given it is tried for tables of up to 20,000 rows that the separable model does not
       explain to 0.2 %.

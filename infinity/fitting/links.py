@@ -1,10 +1,12 @@
 r"""Links: what the separable model describes, the target itself or something that is free to take any value.
 
-    y = g(u(x)),    g(u) = u,    min(max(u, l), h),    exp(u),    l + exp(u),    h - exp(-u)    or    l + (h - l) / (1 + exp(-u))
+    y = g(u(x)),    g(u) = u,    min(max(u, l), h),    exp(u),    l + exp(u),    h - exp(-u),    l + (h - l) / (1 + exp(-u))    or    sqrt(max(u, 0))
 
-A positive quantity that is a product of its causes is a sum after the logarithm, and needs fewer modes. The error that counts is that of `y`: to first order
-that of `u` times the slope `g'(u)`, which is `y` for the logarithm. A target with bounds `l` and `h` keeps them under every link whose name holds them,
-such as `log(0.0, inf)`, `logit(0.0, 1.0)` and `identity(0.0, inf)`; of several targets each has its own, `identity(0.0, inf; -inf, 5.0)`.
+A positive quantity that is a product of its causes is a sum after the logarithm, and needs fewer modes; so does the square of a length, a speed, an
+equivalent stress or any other Euclidean norm, which is smooth where the norm has a kink. The error that counts is that of `y`: to first order that of `u`
+times the slope `g'(u)`, which is `y` for the logarithm and `1 / 2y` for the square. At zero that slope is infinite and the error is not, so values below a
+given size count as of that size; the name of the link holds it, `square(0.1)`. A target with bounds `l` and `h` keeps them under every link whose name holds
+them, such as `log(0.0, inf)`, `logit(0.0, 1.0)` and `identity(0.0, inf)`; of several targets each has its own, `identity(0.0, inf; -inf, 5.0)`.
 """
 
 import functools
@@ -17,22 +19,28 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-KINDS = ("identity", "log", "logit")
+KINDS = ("identity", "log", "logit", "square")
+
+# Of a square: the size below which all values count the same, in root mean squares of the target.
+SMALL = 0.1
 
 Bounds = tuple[tuple[float, float], ...]
 
 
 class Part(NamedTuple):
-    """The link of one target: its `kind` (`"identity"`, `"clip"`, `"log"`, `"above"`, `"below"` or `"between"`) and the bounds."""
+    """The link of one target: its `kind` (`"identity"`, `"clip"`, `"log"`, `"above"`, `"below"`, `"between"` or `"square"`), the bounds, the least `size`."""
 
     kind: str
     lower: float = -math.inf
     upper: float = math.inf
+    size: float = 0.0
 
     def forward(self, y: Any) -> Any:
         """What the model describes; a target at a bound counts as just inside."""
         if self.kind == "log":
             return np.log(y)
+        if self.kind == "square":
+            return y**2
         tiny, eps = np.finfo(y.dtype).tiny, np.finfo(y.dtype).eps
         if self.kind == "above":
             return np.log(np.maximum(y - self.lower, tiny))
@@ -51,6 +59,8 @@ class Part(NamedTuple):
         """The derivative of `inverse` where the target is `y`."""
         if self.kind == "log":
             return np.abs(y)
+        if self.kind == "square":
+            return 0.5 / np.maximum(y, self.size)
         tiny, eps = np.finfo(y.dtype).tiny, np.finfo(y.dtype).eps
         if self.kind == "above":
             return np.maximum(y - self.lower, tiny)
@@ -74,6 +84,9 @@ class Part(NamedTuple):
         elif self.kind == "between":
             share = jax.nn.sigmoid(u)
             value = self.lower + (self.upper - self.lower) * (share + share * (1 - share) * change)
+        elif self.kind == "square":
+            root = jnp.where(u > 0, jnp.sqrt(jnp.where(u > 0, u, 1.0)), 0.0)  # with a derivative of zero below
+            value = root + 0.5 * change / jnp.maximum(root, self.size)
         else:
             value = u + change
         return jnp.clip(value, self.lower, self.upper)
@@ -88,6 +101,8 @@ class Part(NamedTuple):
             return f"log({target} - {self.lower:g})"
         if self.kind == "below":
             return f"-log({self.upper:g} - {target})"
+        if self.kind == "square":
+            return f"{target}^2"
         return f"logit({target})"
 
 
@@ -156,13 +171,17 @@ LINKS = Links()
 def _read(name: str) -> Link | None:
     if name in ("identity", "log"):
         return _link((Part(name),))
-    found = re.fullmatch(r"(identity|log|logit)\((.+)\)", name)
+    found = re.fullmatch(r"(identity|log|logit|square)\((.+)\)", name)
     if found is None:
         return None
     try:
         ends = [tuple(float(end) for end in pair.split(",")) for pair in found[2].split(";")]
     except ValueError:
         return None
+    if found[1] == "square":
+        sizes = [size for row in ends for size in row]
+        positive = len(sizes) == len(ends) and all(0 < size < math.inf for size in sizes)
+        return _link(tuple(Part("square", 0.0, math.inf, size) for size in sizes)) if positive else None
     if any(len(pair) != 2 or not pair[0] < pair[1] for pair in ends):
         return None
     return _link(tuple(_part(found[1], *pair) for pair in ends))
@@ -190,6 +209,22 @@ def bounded(kind: str, bounds: Bounds) -> str:
     return f"{kind}({'; '.join(f'{float(lower)!r}, {float(upper)!r}' for lower, upper in different)})"
 
 
+def squared(y: np.ndarray) -> str:
+    """The name of the link whose square is described, for targets `(N, O)`.
+
+    >>> import numpy as np
+    >>> from infinity.fitting.links import squared
+    >>> squared(np.array([[3.0], [4.0]]))
+    'square(0.354)'
+    """
+    return f"square({'; '.join(f'{size:.3g}' for size in squares_count_from(y))})"
+
+
+def squares_count_from(y: np.ndarray) -> np.ndarray:
+    """The size `(O,)` below which all values of a target count as much, where its square is described."""
+    return SMALL * np.sqrt(np.mean(np.asarray(y, float) ** 2, axis=0))
+
+
 def links_to_try(link: str | None, bounds: Any, y: np.ndarray, targets: tuple[str, ...]) -> tuple[str, ...] | None:
     """Which links a fit may choose from, the first where nothing is selected; nothing for a free choice.
 
@@ -201,6 +236,8 @@ def links_to_try(link: str | None, bounds: Any, y: np.ndarray, targets: tuple[st
     if link is not None and link not in KINDS:
         raise ValueError(f"link is {link!r}; expected one of {', '.join(KINDS)}")
     ends = checked_bounds(bounds, y, targets)
+    if link == "square":
+        return (_checked_square(ends, y, targets),)
     if not np.isfinite(ends).any():
         if link == "logit":
             raise ValueError("the link 'logit' needs a lower and an upper bound; give bounds=(lower, upper)")
@@ -276,3 +313,23 @@ def _check_inside(link: str, ends: Bounds, y: np.ndarray, targets: tuple[str, ..
             f"row {row + 1}, column {targets[o]!r}: {y[row, o]:g} {what}; "
             f"the link {link!r} keeps a target {'positive' if what.startswith('has') else 'inside'}, use 'identity' or remove the row"
         )
+
+
+def _checked_square(ends: Bounds, y: np.ndarray, targets: tuple[str, ...]) -> str:
+    for target, (low, high) in zip(targets, ends, strict=True):
+        if low not in (-math.inf, 0.0) or high < math.inf:
+            raise ValueError(
+                f"the bounds of {target!r} are {low:g} and {high:g}; the link 'square' keeps a target at or above 0 and takes no other bounds"
+            )
+    bad = np.argwhere(y < 0)
+    if len(bad):
+        row, o = (int(i) for i in bad[0])
+        raise ValueError(
+            f"row {row + 1}, column {targets[o]!r}: {y[row, o]:g} is negative; the link 'square' is for targets that are none, use 'identity'"
+        )
+    flat = np.flatnonzero(~y.any(axis=0))
+    if len(flat):
+        raise ValueError(
+            f"column {targets[int(flat[0])]!r} is zero throughout; the link 'square' needs values above it"
+        )
+    return squared(y)

@@ -23,6 +23,7 @@ from .direct import DirectFit
 from .ensemble import average, average_covariance
 from .growing import grown
 from .levels import TURNS, LevelEffects
+from .links import squared, squares_count_from
 from .local import LocalStage
 from .samples import Samples, Scaled
 from .size import ROWS_PER_UNKNOWN, Size, choose_size
@@ -46,6 +47,7 @@ WORTHWHILE = 0.97
 LINK_WORTHWHILE = 0.8
 FUNCTIONS, MORE_MODES, FEW_MODES, MOST_MODES = 8, 2.5, 6, 20
 DENSE_MODES, DENSE_ROWS_PER_UNKNOWN = 8, 1.5
+SQUARE_MODES = 16
 RICH_FUNCTIONS, RICH_MODES, RICH_ROWS_PER_UNKNOWN = 12, 8, 1.2
 # Below this error more modes are not worth their time.
 RANK_ABOVE = 1e-3
@@ -243,9 +245,9 @@ def select(
         sizes = (one._replace(modes=m) for m in range(modes, 0, -1))
         return next((size for size in sizes if rows * size.unknowns(outputs) <= numbers), None)
 
+    free = links is None and outputs == 1
     if links is None:
-        positive = outputs == 1 and y.min() > 0 and y.max() > 3 * y.min()
-        links = ("identity", "log") if positive else ("identity",)
+        links = ("identity", "log") if free and y.min() > 0 and y.max() > 3 * y.min() else ("identity",)
     base, levels = choose_size(x, outputs, None, None, 3), None
     if columns:
         levels = samples.first_levels(links[0], columns, base, validation)
@@ -267,8 +269,14 @@ def select(
     larger = sized(chosen.degree, functions, min(round(MORE_MODES * modes), MOST_MODES), ROWS_PER_UNKNOWN)
     if larger is not None and larger.modes > modes >= FEW_MODES and chosen.error > RANK_ABOVE:
         attempt(chosen.link, larger, functions)
+    square = None
+    if free and best[0].error > CLEAN and 0 <= y.min() < squares_count_from(y)[0]:
+        # A norm has a kink at zero that no number of modes describes; its square may have none, but needs all of its modes at once.
+        square = sized(FUNCTIONS - 1, FUNCTIONS, SQUARE_MODES, DENSE_ROWS_PER_UNKNOWN)
+        if square is not None and square.modes >= FEW_MODES:
+            attempt(squared(y), square, FUNCTIONS)
     # Where many modes win there are rows enough for them, and finer functions of fewer would cost more than they give.
-    wide = best[1] is larger
+    wide = best[1] is larger or best[1] is square
     rich = None
     if chosen.error > CLEAN and not wide:
         # One start of a rich model errs wildly where there are few data, the average of two does not; the evidence decides how much of it is used.

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 import infinity as inf
-from infinity.fitting.links import KINDS, LINKS, bounded, links_to_try
+from infinity.fitting.links import KINDS, LINKS, bounded, links_to_try, squared
 
 RNG = np.random.default_rng(0)
 X = RNG.uniform(size=(300, 2))
@@ -51,11 +51,53 @@ def test_each_target_has_its_own_link():
     np.testing.assert_allclose(link.forward(np.asarray(link.inverse(u))), u, rtol=1e-12)
     np.testing.assert_allclose(link.slope(np.asarray(link.inverse(u)))[:, 1], 1.0)
     assert link.part(0).label("share") == "logit(share)"
-    for wrong in ("probit", "log()", "log(1.0)", "log(a, b)", "log(2.0, 1.0)", "identity(nan, 1.0)"):
+    for wrong in (
+        "probit",
+        "log()",
+        "log(1.0)",
+        "log(a, b)",
+        "log(2.0, 1.0)",
+        "identity(nan, 1.0)",
+        "square(0)",
+        "square(1.0, 2.0)",
+        "square",
+    ):
         assert wrong not in LINKS
 
 
-@pytest.mark.parametrize("link", [None, *KINDS])
+def test_the_square_is_that_of_values_at_or_above_zero():
+    link, y = LINKS["square(0.5)"], np.array([0.6, 1.0, 7.0])
+    np.testing.assert_allclose(link.inverse(link.forward(y)), y, rtol=1e-15)
+    slopes = jax.vmap(jax.grad(lambda u: link.inverse(u)))(jnp.asarray(y**2))
+    np.testing.assert_allclose(link.slope(y), slopes, rtol=1e-14)
+    np.testing.assert_array_equal(link.slope(np.array([0.0, 0.3])), 1.0)  # as at the least size
+    np.testing.assert_array_equal(link.inverse(jnp.array([-1e9, -1.0, 0.0])), 0.0)
+    assert jax.grad(lambda u: link.inverse(u))(0.0) == 0.0
+    assert float(link.continued(4.0, 0.4)) == pytest.approx(2.1)
+    assert float(link.continued(4.0, -1e9)) == 0.0
+    assert link.part(0).label("speed") == "speed^2"
+    name = squared(np.array([[3.0, 1.0], [4.0, 1.0]]))
+    assert name == "square(0.354; 0.1)"
+    assert LINKS[name].part(1).size == 0.1
+
+
+def test_a_distance_is_described_by_its_square():
+    random = np.random.default_rng(3)
+    x, new = random.uniform(-1, 1, (2, 500, 3))
+    distance = lambda x: np.hypot(x[:, 0] - 0.2, x[:, 1] * (1 + 0.3 * x[:, 2]))
+    result = inf.fit(x, distance(x))
+    assert result.model.link.startswith("square(")
+    np.testing.assert_allclose(
+        result.predict(np.clip(new, *np.quantile(x, [0, 1], axis=0))),
+        distance(np.clip(new, *np.quantile(x, [0, 1], axis=0))),
+        atol=2e-3,
+    )
+    lower, upper = result.intervals(x[:50])
+    assert np.all(lower >= 0)
+    assert np.all(upper > lower)
+
+
+@pytest.mark.parametrize("link", [None, *KINDS[:3]])
 def test_interval(link):
     y = SHARE + 0.02 * RNG.normal(size=300) * SHARE * (1 - SHARE)
     if link == "log":
@@ -138,6 +180,10 @@ def test_a_given_model_may_have_bounds():
         ({"bounds": ([0, 0], 1)}, r"each a number, 1 numbers \(one a target\) or None"),
         ({"bounds": (math.nan, 1)}, "expected a pair"),
         ({"link": "logit"}, "the link 'logit' needs a lower and an upper bound"),
+        (
+            {"link": "square", "bounds": (0, 5)},
+            "the bounds of 'y' are 0 and 5; the link 'square' keeps a target at or above 0",
+        ),
         ({"link": "logit", "bounds": (0, None)}, "'y' has one bound; the link 'logit' needs two"),
         (
             {"link": "log", "bounds": (float(SHARE.min()), None)},

@@ -13,9 +13,10 @@ FORMULA = (
     "for input d: t = (x[d] - origin) / width, the cell e has breakpoints[e] <= t < breakpoints[e+1] (the end cells go on), "
     "v = 2 * (t - breakpoints[e]) / (breakpoints[e+1] - breakpoints[e]) - 1, factor_d[m] = sum_k factors[e][m][k] * v**k, "
     "additive_d[o] = sum_k additive[e][o][k] * v**k; y[o] = g(u[o]) by links[o].kind: 'identity' u; 'clip' u between lower and upper; "
-    "'log' exp(u); 'above' lower + exp(u); 'below' upper - exp(-u); 'between' lower + (upper - lower) / (1 + exp(-u)); "
+    "'log' exp(u); 'above' lower + exp(u); 'below' upper - exp(-u); 'between' lower + (upper - lower) / (1 + exp(-u)); 'square' sqrt(max(u, 0)); "
     "inputs are coded as coding says: codes[i] for levels[i], null for a missing value; "
-    "outside the box lower .. upper: 'linear' and 'warn' take value and slope of y (of 'clip': u) at the nearest point of the box, within the bounds, "
+    "outside the box lower .. upper: 'linear' and 'warn' take value and slope of y (of 'clip': u; of 'square': the slope where y is size, at least) at the "
+    "nearest point of the box, within the bounds, "
     "'clamp' the value there, 'nan' is not a number, 'error' is refused"
 )
 
@@ -44,7 +45,8 @@ def json_data(model: Description, name: str, version: str) -> str:
         "outside": model.outside,
         "link": model.link,
         "links": [
-            {"kind": part.kind, "lower": _finite(part.lower), "upper": _finite(part.upper)} for part in model.parts
+            {"kind": part.kind, "lower": _finite(part.lower), "upper": _finite(part.upper), "size": part.size}
+            for part in model.parts
         ],
         "coding": None if model.coding is None else [_coded(column) for column in model.coding.columns],
         "targets": list(model.targets),

@@ -54,6 +54,8 @@ def _linked(part: Part, name: str, digits: int) -> str:
         return rf"-\log ({upper} - {name})"
     if part.kind == "above":
         return rf"\log ({name} - ({lower}))"
+    if part.kind == "square":
+        return rf"{name}^2"
     if part.kind == "clip":
         ends = rf"\in [{lower},\, {upper}]" if lower and upper else rf"\ge {lower}" if lower else rf"\le {upper}"
         return rf"{name}\ (\text{{kept }} {ends})"

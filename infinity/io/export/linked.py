@@ -7,17 +7,18 @@ from .text import number
 
 
 class Words(NamedTuple):
-    """What a language calls the exponential and the smaller and larger of two numbers, and how it writes a number."""
+    """What a language calls the exponential, the square root and the smaller and larger of two numbers, and how it writes a number."""
 
     exp: str
+    sqrt: str
     least: str
     most: str
     literal: str = "{}"
 
 
-C = Words("exp", "fmin", "fmax")
-NUMPY = Words("np.exp", "np.minimum", "np.maximum")
-SYMPY = Words("sympy.exp", "sympy.Min", "sympy.Max", "sympy.Float({})")
+C = Words("exp", "sqrt", "fmin", "fmax")
+NUMPY = Words("np.exp", "np.sqrt", "np.minimum", "np.maximum")
+SYMPY = Words("sympy.exp", "sympy.sqrt", "sympy.Min", "sympy.Max", "sympy.Float({})")
 
 
 def joined(part: Part, u: str, change: str, words: Words) -> str:
@@ -40,6 +41,10 @@ def joined(part: Part, u: str, change: str, words: Words) -> str:
         width = words.literal.format(number(part.upper - part.lower))
         value = f"{lower} + {width} * (1 + {change} / (1 + {exp}({u}))) / (1 + {exp}(-({u})))"
         return f"{words.least}({words.most}({value}, {lower}), {upper})"
+    if part.kind == "square":
+        root = f"{words.sqrt}({words.most}({u}, {lower}))"
+        size = words.literal.format(number(part.size))
+        return f"{words.most}({root} + {change} / (2 * {words.most}({root}, {size})), {lower})"
     value = f"{u} + {change}"
     value = f"{words.most}({value}, {lower})" if part.lower > -float("inf") else value
     return f"{words.least}({value}, {upper})" if part.upper < float("inf") else value

@@ -22,7 +22,7 @@ NAMES = ("load in kN", '*/ """ \\', "größe")
 BREAKPOINTS = ((0.0, 0.3, 0.35, 1.0), (0.0, 0.5, 0.5, 1.0), (0.0, 0.125, 0.7, 0.9, 1.0))
 LOWER, UPPER = (-2.0, 100.0, 1e-3), (3.0, 101.0, 2e-3)
 
-BOUNDED = ["logit(-5.0, 40.0; -inf, 3.0)", "log(2.5, inf)", "identity(6.0, 9.0; -2.0, inf)"]
+BOUNDED = ["logit(-5.0, 40.0; -inf, 3.0)", "log(2.5, inf)", "identity(6.0, 9.0; -2.0, inf)", "square(0.5; 1.5)"]
 POLICIES = ["linear", "clamp", "nan", "error", "warn"]
 
 
@@ -249,6 +249,7 @@ def by_link(link, u):
         "above": lambda: lower + math.exp(u),
         "below": lambda: upper - math.exp(-u),
         "between": lambda: lower + (upper - lower) / (1 + math.exp(-u)),
+        "square": lambda: math.sqrt(max(u, 0.0)),
     }[link["kind"]]()
 
 
