@@ -26,7 +26,7 @@ from ..basis.quadrature import gauss_legendre
 from ..precision import double_precision
 from .expressions import Coordinate
 
-Ends = Literal["free", "left", "right", "both", "periodic"]
+Ends = Literal["free", "left", "right", "both", "periodic", "splines"]
 
 
 def tabulate(basis: AbstractBasis, points: Float[np.ndarray, " Q"], order: int) -> Float[np.ndarray, "Q n"]:
@@ -54,9 +54,8 @@ def gauss_points(basis: AbstractBasis, number: int) -> tuple[Float[np.ndarray, "
 class Axis:
     """One coordinate of a space.
 
-    **Arguments:** the `coordinate`; its `basis`; which `ends` are held at zero, or `"periodic"`; `pointwise`, whether the equation is solved at each
-    Gauss point;
-    `points`, Gauss points a cell.
+    **Arguments:** the `coordinate`; its `basis`; which `ends` are held at zero, or `"periodic"`, or `"splines"` for these as they
+    are; `pointwise`, whether the equation is solved at each Gauss point; `points`, Gauss points a cell.
 
     **Fields:** `points` and `weights` of the quadrature, `(Q,)`; `size`, the number of unknowns; `frequencies`, the `lambda_i`, `(size,)`.
     """
@@ -115,7 +114,7 @@ class Axis:
     @functools.cached_property
     def fitting(self) -> Float[np.ndarray, "n _"]:
         """From values at the fitting points to coefficients in the basis: the best approximation that meets the values at the ends which are held."""
-        held = [k for k, side in enumerate(("left", "right")) if self.ends in (side, "both")]
+        held = [k for k, side in enumerate(("left", "right")) if self.ends in (side, "both", "splines")]
         n, number = self.basis.size, len(self.points)
         columns = [(0, n - 1)[k] for k in held]
         rest = np.setdiff1d(np.arange(n), columns)
@@ -150,6 +149,9 @@ class _Tables:
         self._modal: dict[int, np.ndarray] = {}
         self._grams: dict[tuple[int, int], np.ndarray] = {}
         self._whole: Any = None
+        if ends == "splines":
+            self.X, self.frequencies = np.eye(basis.size), np.zeros(basis.size)
+            return
         E = restriction(basis, ends)
         B, root = self.splines(0) @ E, np.sqrt(self.weights)[:, None]
         scale = np.linalg.norm(root * B, axis=0)

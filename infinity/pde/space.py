@@ -97,6 +97,11 @@ class Space:
         found = [(c, side, _of(g, component)) for c, sides in self.dirichlet.items() for side, g in sides.items()]
         return [face for face in found if face[2].number() != 0.0]
 
+    def value(self, coordinate: Coordinate, side: str, component: int = 0) -> Expression | None:
+        """What a component is held at on a face, or nothing where it is not held."""
+        given = self.dirichlet.get(coordinate, {}).get(side)
+        return None if given is None else _of(given, component)
+
     @property
     def faces(self) -> list[tuple[Coordinate, str]]:
         """All faces with Dirichlet values."""
@@ -120,9 +125,9 @@ class Space:
         found.dirichlet = {time: {**self.dirichlet[time], "left": (start,)}, **found.dirichlet}
         return found
 
-    def refined(self) -> "Space":
+    def refined(self, more: int = 1) -> "Space":
         """Each cell in halves and one degree more: on few cells, halves alone can change nothing."""
-        return self.with_bases({c: divided(b, 1) for c, b in self.bases.items()})
+        return self.with_bases({c: divided(b, more) for c, b in self.bases.items()})
 
     def _names(self) -> str:
         return ", ".join(c.name for c in self.bases)
