@@ -90,6 +90,10 @@ def _split(form: Energy | Weak, space: Space) -> tuple[list[Any], tuple[Coordina
         raise ValueError(
             f"the space has values for {space.components} components; an Energy or a Weak has one. Give one value on each face"
         )
+    if space.nitsche:
+        raise ValueError(
+            "values are held weakly for an Energy or a Weak; expected a form such as u.d(x)*v.d(x) - f*v. Use dirichlet"
+        )
     if space.mean is not None:
         raise ValueError("a mean is given for an Energy or a Weak; add a term that holds the constant instead")
     return [b for c, b in space.bases.items() if c not in parameters], parameters
@@ -163,7 +167,7 @@ def _lift(space: Space, part: Space, at: dict[Coordinate, float]) -> np.ndarray:
     return np.zeros([b.size for b in part.bases.values()]) if found is None else full(found)
 
 
-def _at(g: Expression, at: dict[Coordinate, float]) -> Expression:
+def _at(g: Any, at: dict[Coordinate, float]) -> Expression:
     """An expression with the parameters set."""
     if not any(c in at for c in g.coordinates):
         return g

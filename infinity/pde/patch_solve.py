@@ -21,6 +21,7 @@ from .expressions import Expression
 from .function_space import as_model, from_tensor
 from .gluing import box_points
 from .kronecker import Factors, along, full
+from .nitsche import with_weak_conditions
 from .patch_result import PatchSolution
 from .patches import Patch, Patches
 from .space import Space
@@ -105,6 +106,7 @@ def _once(forms: list[tuple[Expression, Expression]], patches: Patches, largest:
     for (written, form), patch, numbers in zip(forms, patches.patches, patches.numbers, strict=True):
         free = Space(patch.space.bases)
         _, count = check_form(form, free)
+        form = with_weak_conditions(form, patch.space)
         axes = {c: Axis(c, b, "splines") for c, b in free.bases.items()}
         system = assemble(form, free, count, axes)
         components.add(count)

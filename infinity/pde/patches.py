@@ -102,7 +102,7 @@ class Patches:
         coordinates: Sequence[Coordinate] | None = None,
         mean: float | int | None = None,
     ):
-        pairs = [one if isinstance(one, tuple) else (one, None) for one in patches]
+        pairs: list[Any] = [one if isinstance(one, tuple) else (one, None) for one in patches]
         if not pairs or any(
             len(pair) != 2 or not isinstance(pair[0], Space) or not isinstance(pair[1], Mapping | None)
             for pair in pairs
@@ -188,12 +188,13 @@ class Patches:
     def _check_conditions(self) -> None:
         for face in self.faces:
             space = self.patches[face.patch].space
-            held = space.dirichlet.get(space.coordinates[face.direction], {})
+            c = space.coordinates[face.direction]
+            held = {**space.dirichlet.get(c, {}), **space.nitsche.get(c, {})}
             if face in self.inner and ("left" if face.side == 0 else "right") in held:
                 raise ValueError(
                     f"{self.name(face)} is glued to another patch and has Dirichlet values; leave them out"
                 )
-        if self.mean is not None and any(patch.space.dirichlet for patch in self.patches):
+        if self.mean is not None and any(p.space.dirichlet or p.space.nitsche for p in self.patches):
             raise ValueError(
                 f"Patches got mean={self.mean:g} and Dirichlet values, which determine the constant; leave one of them out"
             )

@@ -18,6 +18,7 @@ from .definite import is_positive
 from .expressions import Expression
 from .function_space import Difference, as_model, coefficients, compressed, distance
 from .kronecker import Factors
+from .nitsche import with_weak_conditions
 from .nonlinear import solve_pointwise
 from .patch_solve import solve_patches
 from .patches import Patches
@@ -144,7 +145,7 @@ def solve(
 
 
 def _once(form: Expression, space: Space, components: int, tolerance: float | None, largest: int) -> _Discrete:
-    system = assemble(form, space, components)
+    system = assemble(with_weak_conditions(form, space), space, components)
     names = [c.name for c in space.coordinates] + (["the components"] if components > 1 else [])
     try:
         fits = system.operator.size <= largest
