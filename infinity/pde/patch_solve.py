@@ -28,7 +28,7 @@ from .space import Space
 from .tensor import SENTENCE, SingularSystemError
 
 # Unknowns up to which the sparse system is factorised, pivots below which it is singular, and the most spaces for a tolerance.
-LARGEST, _SINGULAR, _ROUNDS, _FLOOR = 300_000, 1e-13, 5, 1e-15
+LARGEST, _SINGULAR, _ROUNDS, _FLOOR = 300_000, 1e-15, 5, 1e-15
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -102,42 +102,60 @@ def _once(forms: list[tuple[Expression, Expression]], patches: Patches, largest:
         raise ValueError(
             f"the patches have {patches.unknowns} unknowns together; expected at most {largest}. Use fewer cells, or raise largest="
         )
-    blocks, loads, sizes, components = [], [], [], {1}
-    for (written, form), patch, numbers in zip(forms, patches.patches, patches.numbers, strict=True):
-        free = Space(patch.space.bases)
-        _, count = check_form(form, free)
-        form = with_weak_conditions(form, patch.space)
-        axes = {c: Axis(c, b, "splines") for c, b in free.bases.items()}
-        system = assemble(form, free, count, axes)
-        components.add(count)
-        places = (numbers[..., None] * count + np.arange(count)).ravel()
-        matrix = system.operator.sparse().tocoo()
-        blocks.append((matrix.data, places[matrix.row], places[matrix.col]))
-        loads.append((full(system.load).ravel(), places))
-        sizes.append(count)
-        if patches.components not in (1, count):
-            raise ValueError(
-                f"the patches have values for {patches.components} components and the form {written} has {count}; give one value for each"
-            )
-    if len(set(sizes)) > 1:
-        raise ValueError(f"the forms of the patches have {sorted(set(sizes))} components; expected one number of them")
-    count = sizes[0]
-    total = patches.unknowns * count
-    data, rows, columns = (np.concatenate(part) for part in zip(*blocks, strict=True))
-    K = scipy.sparse.coo_array((data, (rows, columns)), shape=(total, total)).tocsr()
-    F = np.zeros(total)
-    for values, places in loads:
-        np.add.at(F, places, values)
+    whole = [with_weak_conditions(form, p.space) for (_, form), p in zip(forms, patches.patches, strict=True)]
+    K, F, count = _assembled(forms, whole, patches)
     known = _known(patches, count)
-    mean = _integral(patches) if patches.mean is not None else None
-    if mean is not None and count > 1:
+    if patches.mean is not None and count > 1:
         raise ValueError("a mean is given for a solution with several components; expected one component")
+    integral = None if patches.mean is None else _integral(patches)
     try:
-        unknowns, residual = _solved(K, F, known, mean, patches.mean)
+        if integral is None and any(_open(whole, known, k) for k in range(count)):
+            raise SingularSystemError(SENTENCE)
+        unknowns, residual = _solved(K, F, known, integral, patches.mean)
     except SingularSystemError as error:
         raise ValueError(f"{forms[0][0]}: {error}") from None
     shaped = [unknowns[numbers[..., None] * count + np.arange(count)] for numbers in patches.numbers]
     return _Discrete(patches, shaped, residual, int(np.sum(np.isnan(known))))
+
+
+def _assembled(
+    forms: list[tuple[Expression, Expression]], whole: list[Expression], patches: Patches
+) -> tuple[scipy.sparse.csr_array, np.ndarray, int]:
+    """The system of all functions, held ones included, and the number of components."""
+    blocks, loads, sizes = [], [], set()
+    for (written, form), complete, patch, numbers in zip(forms, whole, patches.patches, patches.numbers, strict=True):
+        free = Space(patch.space.bases)
+        _, count = check_form(form, free)
+        if patches.components not in (1, count):
+            raise ValueError(
+                f"the patches have values for {patches.components} components and the form {written} has {count}; give one value for each"
+            )
+        axes = {c: Axis(c, b, "splines") for c, b in free.bases.items()}
+        system = assemble(complete, free, count, axes)
+        places = (numbers[..., None] * count + np.arange(count)).ravel()
+        matrix = system.operator.sparse().tocoo()
+        blocks.append((matrix.data, places[matrix.row], places[matrix.col]))
+        loads.append((full(system.load).ravel(), places))
+        sizes.add(count)
+    if len(sizes) > 1:
+        raise ValueError(f"the forms of the patches have {sorted(sizes)} components; expected one number of them")
+    count = sizes.pop()
+    total = patches.unknowns * count
+    data, rows, columns = (np.concatenate(part) for part in zip(*blocks, strict=True))
+    K = scipy.sparse.csr_array(scipy.sparse.coo_array((data, (rows, columns)), shape=(total, total)))
+    F = np.zeros(total)
+    for values, places in loads:
+        np.add.at(F, places, values)
+    return K, F, count
+
+
+def _open(forms: list[Expression], known: np.ndarray, component: int) -> bool:
+    """Whether a constant can be added to a component: nothing holds it and every term differentiates it."""
+    trials = [term.factor("trial") for form in forms for term in form.terms]
+    mine = [f for f in trials if f is not None and f.component == component]
+    count = mine[0].components if mine else 1
+    held = np.any(~np.isnan(known.reshape(-1, count)[:, component]))
+    return not held and all(any(order for _, order in f.orders) for f in mine)
 
 
 def _known(patches: Patches, components: int) -> np.ndarray:
