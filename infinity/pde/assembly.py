@@ -109,7 +109,7 @@ def assemble(form: Expression, space: Space, components: int, axes: dict[Coordin
         weights = coefficient(term, axes)
         number = next(iter(weights.values())).shape[1]
         for k in range(number):
-            matrices = [_matrix(term, axes[c], weights[c][:, k]) for c in names]
+            matrices = [matrix(term, axes[c], weights[c][:, k]) for c in names]
             matrices = _held(rollers[test.component], matrices, rollers[trial.component])
             if components > 1:
                 matrices.append(np.outer(np.eye(components)[test.component], np.eye(components)[trial.component]))
@@ -206,15 +206,15 @@ def functional(term: Term, axes: dict[Coordinate, Axis]) -> Factors:
 
 def vectors(term: Term, axis: Axis, weights: np.ndarray) -> np.ndarray:
     """`int c phi_i^(a)` for each product, `(m, R)`."""
-    test, value = _orders(term, axis)[0], dict(term.faces).get(axis.coordinate)
+    test, value = orders(term, axis)[0], dict(term.faces).get(axis.coordinate)
     if value is not None:
         return axis.at(value, test)[:, None] * weights
     return axis.values(test).T @ (axis.weights[:, None] * weights)
 
 
-def _matrix(term: Term, axis: Axis, weights: np.ndarray) -> np.ndarray:
+def matrix(term: Term, axis: Axis, weights: np.ndarray) -> np.ndarray:
     """`int c phi_i^(a) phi_j^(b)`, `(m, m)`."""
-    (test, trial), value = _orders(term, axis), dict(term.faces).get(axis.coordinate)
+    (test, trial), value = orders(term, axis), dict(term.faces).get(axis.coordinate)
     if value is not None:
         return weights[0] * np.outer(axis.at(value, test), axis.at(value, trial))
     if axis.pointwise:
@@ -231,7 +231,7 @@ def _matrix(term: Term, axis: Axis, weights: np.ndarray) -> np.ndarray:
 
 def _applied(term: Term, axis: Axis, weights: np.ndarray, lift: np.ndarray) -> np.ndarray:
     """`int c phi_i^(a) g^(b)` for each product of the coefficient with each of the lift."""
-    (test, trial), value = _orders(term, axis), dict(term.faces).get(axis.coordinate)
+    (test, trial), value = orders(term, axis), dict(term.faces).get(axis.coordinate)
     if value is not None:
         given = tabulate(axis.basis, np.array([value]), trial) @ lift
         both = (weights[:, :, None] * given[:, None, :]).reshape(1, -1)
@@ -244,7 +244,8 @@ def _applied(term: Term, axis: Axis, weights: np.ndarray, lift: np.ndarray) -> n
     return axis.values(test).T @ (axis.weights[:, None] * both)
 
 
-def _orders(term: Term, axis: Axis) -> tuple[int, int]:
+def orders(term: Term, axis: Axis) -> tuple[int, int]:
+    """How often the test and the trial function of a term are differentiated in one coordinate."""
     test, trial = term.factor("test"), term.factor("trial")
     return tuple(0 if f is None else f.order(axis.coordinate) for f in (test, trial))  # pyright: ignore[reportReturnType]
 

@@ -7,11 +7,9 @@ structure and not that of the writing.
 """
 
 import dataclasses
-import functools
 from collections.abc import Sequence
 
 import numpy as np
-import scipy.sparse
 from jaxtyping import Complex, Float
 
 Matrix = Float[np.ndarray, "_ _"] | Complex[np.ndarray, "_ _"]
@@ -96,15 +94,6 @@ class Kronecker:
                 product = np.kron(product, self.banks[d][i])
             total = total + number * product
         return total
-
-    def sparse(self) -> scipy.sparse.csr_array:
-        """The operator as one sparse matrix, where its directions are banded."""
-        banks = [[scipy.sparse.csr_array(matrix) for matrix in bank] for bank in self.banks]
-        total = scipy.sparse.csr_array((self.size, self.size))
-        for number, index in self.terms:
-            product = functools.reduce(scipy.sparse.kron, [banks[d][i] for d, i in enumerate(index)])
-            total = total + number * scipy.sparse.csr_array(product)
-        return scipy.sparse.csr_array(total)
 
 
 def along(matrix: Matrix, tensor: Tensor, direction: int) -> Tensor:

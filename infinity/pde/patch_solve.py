@@ -2,12 +2,13 @@ r"""Solve a form on glued patches: one sparse system, its size set by what is fr
 
     K = sum_k P_k^T A_k P_k,    A_k = sum_t x_d A_ktd  of the splines of patch k,    P_k shares the unknowns on common faces
 
-Each one-dimensional matrix is banded. Values on outer faces are the unknowns there, found face by face; the corners are met exactly, so that the faces of two
-patches agree. Rounding is removed by solving for the residual.
+Values on outer faces are the unknowns there, found face by face; the corners are met exactly, so that the faces of two patches agree. Rounding is removed by
+solving for the residual.
 """
 
 import dataclasses
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,25 +16,24 @@ import scipy.sparse
 import scipy.sparse.linalg
 
 from . import conditions
-from .assembly import assemble, check_form
 from .axis import Axis, gauss_points, tabulate
 from .expressions import Expression
 from .function_space import as_model, from_tensor
 from .gluing import box_points
 from .kronecker import Factors, along, full
 from .nitsche import with_weak_conditions
+from .patch_assembly import PatchSystem, systems
 from .patch_result import PatchSolution
 from .patches import Patch, Patches
-from .space import Space
 from .tensor import SENTENCE, SingularSystemError
 
 # Unknowns up to which the sparse system is factorised, pivots below which it is singular, and the most spaces for a tolerance.
-LARGEST, _SINGULAR, _ROUNDS, _FLOOR = 300_000, 1e-15, 5, 1e-15
+LARGEST, _SINGULAR, _ROUNDS, _FLOOR, _REFINEMENTS = 300_000, 1e-15, 5, 1e-15, 12
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Discrete:
-    """The coefficients on each patch as full tensors, the component last, and the residual relative to the load."""
+    """The coefficients on each patch as full tensors, the component last, and the last correction relative to them."""
 
     patches: Patches
     tensors: list[np.ndarray]
@@ -103,7 +103,8 @@ def _once(forms: list[tuple[Expression, Expression]], patches: Patches, largest:
             f"the patches have {patches.unknowns} unknowns together; expected at most {largest}. Use fewer cells, or raise largest="
         )
     whole = [with_weak_conditions(form, p.space) for (_, form), p in zip(forms, patches.patches, strict=True)]
-    K, F, count = _assembled(forms, whole, patches)
+    parts = systems([written for written, _ in forms], whole, patches)
+    count = parts[0].components
     known = _known(patches, count)
     if patches.mean is not None and count > 1:
         raise ValueError("a mean is given for a solution with several components; expected one component")
@@ -111,42 +112,47 @@ def _once(forms: list[tuple[Expression, Expression]], patches: Patches, largest:
     try:
         if integral is None and any(_open(whole, known, k) for k in range(count)):
             raise SingularSystemError(SENTENCE)
-        unknowns, residual = _solved(K, F, known, integral, patches.mean)
+        unknowns, residual = _solved(_Global(patches, parts), known, integral, patches.mean)
     except SingularSystemError as error:
         raise ValueError(f"{forms[0][0]}: {error}") from None
-    shaped = [unknowns[numbers[..., None] * count + np.arange(count)] for numbers in patches.numbers]
+    shaped = [unknowns[places] for places in _places(patches, count)]
     return _Discrete(patches, shaped, residual, int(np.sum(np.isnan(known))))
 
 
-def _assembled(
-    forms: list[tuple[Expression, Expression]], whole: list[Expression], patches: Patches
-) -> tuple[scipy.sparse.csr_array, np.ndarray, int]:
-    """The system of all functions, held ones included, and the number of components."""
-    blocks, loads, sizes = [], [], set()
-    for (written, form), complete, patch, numbers in zip(forms, whole, patches.patches, patches.numbers, strict=True):
-        free = Space(patch.space.bases)
-        _, count = check_form(form, free)
-        if patches.components not in (1, count):
-            raise ValueError(
-                f"the patches have values for {patches.components} components and the form {written} has {count}; give one value for each"
-            )
-        axes = {c: Axis(c, b, "splines") for c, b in free.bases.items()}
-        system = assemble(complete, free, count, axes)
-        places = (numbers[..., None] * count + np.arange(count)).ravel()
-        matrix = system.operator.sparse().tocoo()
-        blocks.append((matrix.data, places[matrix.row], places[matrix.col]))
-        loads.append((full(system.load).ravel(), places))
-        sizes.add(count)
-    if len(sizes) > 1:
-        raise ValueError(f"the forms of the patches have {sorted(sizes)} components; expected one number of them")
-    count = sizes.pop()
-    total = patches.unknowns * count
-    data, rows, columns = (np.concatenate(part) for part in zip(*blocks, strict=True))
-    K = scipy.sparse.csr_array(scipy.sparse.coo_array((data, (rows, columns)), shape=(total, total)))
-    F = np.zeros(total)
-    for values, places in loads:
-        np.add.at(F, places, values)
-    return K, F, count
+def _places(patches: Patches, count: int) -> list[np.ndarray]:
+    """The unknown of each function and component of each patch."""
+    return [numbers[..., None] * count + np.arange(count) for numbers in patches.numbers]
+
+
+class _Global:
+    """The systems of all patches in the unknowns that they share."""
+
+    def __init__(self, patches: Patches, parts: list[PatchSystem]):
+        self.parts, self.places = parts, _places(patches, parts[0].components)
+        self.size = patches.unknowns * parts[0].components
+
+    def matrix(self) -> scipy.sparse.csr_array:
+        blocks = []
+        for part, place in zip(self.parts, self.places, strict=True):
+            local, flat = part.sparse(), place.ravel()
+            blocks.append((local.data, flat[local.row], flat[local.col]))
+        data, rows, columns = (np.concatenate(each) for each in zip(*blocks, strict=True))
+        return scipy.sparse.csr_array(scipy.sparse.coo_array((data, (rows, columns)), shape=(self.size,) * 2))
+
+    def apply(self, u: np.ndarray) -> np.ndarray:
+        """The operator, to rounding of the fluxes."""
+        return self._gathered([part.apply(u[place]) for part, place in zip(self.parts, self.places, strict=True)])
+
+    def residual(self, u: np.ndarray) -> np.ndarray:
+        """The load minus the operator."""
+        parts = zip(self.parts, self.places, strict=True)
+        return self._gathered([part.load - part.apply(u[place]) for part, place in parts])
+
+    def _gathered(self, values: list[np.ndarray]) -> np.ndarray:
+        found = np.zeros(self.size)
+        for value, place in zip(values, self.places, strict=True):
+            np.add.at(found, place.ravel(), value.ravel())
+        return found
 
 
 def _open(forms: list[Expression], known: np.ndarray, component: int) -> bool:
@@ -202,19 +208,58 @@ def _integral(patches: Patches) -> np.ndarray:
 
 
 def _solved(
-    K: scipy.sparse.csr_array, F: np.ndarray, known: np.ndarray, integral: np.ndarray | None, mean: float | None
+    system: _Global, known: np.ndarray, integral: np.ndarray | None, mean: float | None
 ) -> tuple[np.ndarray, float]:
+    """All unknowns, and the last correction relative to them."""
     free = np.flatnonzero(np.isnan(known))
     u = np.where(np.isnan(known), 0.0, known)
     if not len(free):
         return u, 0.0
-    A = K[free][:, free]
-    right = F[free] - K[free] @ u
-    if integral is not None and mean is not None:
-        _check_balance(right)
+    A = system.matrix()[free][:, free]
+    if integral is not None:
+        _check_balance(system.residual(u)[free])
         A = scipy.sparse.block_array([[A, integral[:, None]], [integral[None, :], None]])
-        right = np.append(right, mean * np.sum(integral))
-    A = scipy.sparse.csc_array(A)
+    solve = _factorised(scipy.sparse.csc_array(A))
+    multiplier, before, krylov = 0.0, np.inf, False
+    size = lambda: float(np.linalg.norm(u)) or 1.0
+    for _ in range(_REFINEMENTS):
+        right = system.residual(u)[free]
+        if integral is not None and mean is not None:
+            right = np.append(right - multiplier * integral, mean * np.sum(integral) - integral @ u)
+        step = _krylov(system, solve, free, right) if krylov else solve(right)
+        change = float(np.linalg.norm(step[: len(free)]))
+        if not change < 0.3 * before:
+            if krylov or integral is not None or before < 1e-13 * size():
+                break
+            krylov, before = True, 4 * before  # the factors are too far off for plain correction
+            continue
+        before = change
+        u[free] += step[: len(free)]
+        multiplier += float(step[-1]) if integral is not None else 0.0
+        if change <= 1e-16 * size():
+            break
+    return u, before / size()
+
+
+def _krylov(
+    system: _Global, solve: Callable[[np.ndarray], np.ndarray], free: np.ndarray, right: np.ndarray
+) -> np.ndarray:
+    """The correction by GMRES, with the factors as preconditioner and the operator to rounding of the fluxes."""
+
+    def act(x: np.ndarray) -> np.ndarray:
+        whole = np.zeros(system.size)
+        whole[free] = x
+        return solve(system.apply(whole)[free])
+
+    A = scipy.sparse.linalg.LinearOperator((len(free),) * 2, matvec=act, dtype=float)  # pyright: ignore[reportCallIssue]
+    return scipy.sparse.linalg.gmres(A, solve(right), rtol=1e-6, restart=40, maxiter=2)[0]
+
+
+def _factorised(A: scipy.sparse.csc_array) -> Callable[[np.ndarray], np.ndarray]:
+    """The solve of a sparse system, scaled by its diagonal.
+
+    **Raises:** `SingularSystemError` for one without a unique solution.
+    """
     diagonal = np.abs(A.diagonal())
     scale = 1 / np.sqrt(np.where(diagonal > 0, diagonal, np.max(diagonal)))
     scaled = scipy.sparse.csc_array(scipy.sparse.diags_array(scale) @ A @ scipy.sparse.diags_array(scale))
@@ -227,12 +272,7 @@ def _solved(
     pivots = np.abs(lu.U.diagonal())
     if np.min(pivots) <= _SINGULAR * np.max(pivots):
         raise SingularSystemError(SENTENCE)
-    found = np.zeros(len(right))
-    for _ in range(3):
-        found = found + scale * lu.solve(scale * (right - A @ found))
-    residual = float(np.linalg.norm(scale * (right - A @ found)) / (np.linalg.norm(scale * right) or 1.0))
-    u[free] = found[: len(free)]
-    return u, residual
+    return lambda right: scale * lu.solve(scale * right)
 
 
 def _check_balance(load: np.ndarray) -> None:
@@ -297,7 +337,10 @@ def _finished(
     if tolerance is not None and error is not None and error > tolerance:
         success, status = False, "tolerance not reached"
         message = f"reached a relative error of about {error:.1e} after {len(history)} spaces, not the {tolerance:.1e} asked for"
-    if not all(np.all(np.isfinite(t)) for t in found.tensors) or not found.residual < 0.1:
+    if not found.residual < max(1e-9, 0.01 * (error or 0.0)):
+        success, status = False, "not converged"
+        message = f"{words}: corrections stopped at {found.residual:.1e}; cells differ too much in size for their arithmetic, or the form is close to singular"
+    if not all(np.all(np.isfinite(t)) for t in found.tensors):
         success, status, message = (
             False,
             "not finite",
