@@ -141,7 +141,7 @@ def _singular(x, y):
     return np.maximum(x**2 + y**2, 1e-300) ** (1 / 3) * np.sin(2 * angle / 3)
 
 
-def ell(left, right, exact, **kind) -> inf.pde.Patches:
+def ell(left, right, exact) -> inf.pde.Patches:
     """Three squares around a corner."""
     S = inf.pde.Space
     return inf.pde.Patches(
@@ -155,7 +155,7 @@ def ell(left, right, exact, **kind) -> inf.pde.Patches:
 
 def _corner() -> list[str]:
     exact, rows = inf.pde.function(singular, x, y), []
-    for degree, gathered in ((2, False), (1, True), (2, True), (3, True), (4, True)):
+    for degree, gathered in ((2, False), (1, True), (2, True), (3, True), (4, True), (5, True)):
 
         def one(n: int, degree: int = degree, gathered: bool = gathered) -> tuple[int, float]:
             if gathered:
@@ -179,15 +179,6 @@ def _corner() -> list[str]:
 
         words = f"scikit-fem P2, {'graded' if gathered else 'equal cells'}"
         rows.append(_row("L-shape, r^(2/3)", words, 3 if gathered else "4/3", *_series(quadratic, (8, 16, 32, 64))))
-    for n in (6, 9, 12):
-        line = (0.15 ** np.arange(n, -1, -1.0)) * (np.arange(n + 1) > 0)
-        left, right = (
-            BSpline(breakpoints=(-line[::-1]).tolist(), degree=7),
-            BSpline(breakpoints=line.tolist(), degree=7),
-        )
-        result, seconds = timed(inf.solve, LAPLACE, ell(left, right, exact), estimate=False)
-        words = f"three patches, {n} cells in ratio 0.15, degree 7"
-        rows.append(_row("L-shape, r^(2/3)", words, "-", [(result.unknowns, result.error(exact))], seconds))
     return rows
 
 
