@@ -4,7 +4,7 @@
 
 Seconds are CPU seconds (one thread of BLAS; the machine is shared), assembly included, scikit-fem's alike: the fewest of three solves in up to ten
 dimensions, of two for six inputs on equal cells and for Burgers again, of one elsewhere. There is no error estimate in them except where the target is not
-separable; there and in Burgers, first, they hold compilation.
+separable; there, on mapped domains and in Burgers, first, they hold compilation.
 """
 
 import argparse
@@ -19,6 +19,7 @@ import numpy as np
 jax.config.update("jax_enable_x64", True)
 
 import infinity as inf
+from benchmarks.pde.domains import domains, three_dimensions
 from benchmarks.pde.finite_elements import poisson as finite_elements
 from benchmarks.provenance import header
 from infinity.basis import BSpline
@@ -282,7 +283,8 @@ def checks() -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     sections = {
-        "Poisson in many dimensions": dimensions, "Functions that are not separable": not_separable, "Six inputs: advection and diffusion": six_inputs,
+        "Poisson in many dimensions": dimensions, "Functions that are not separable": not_separable,
+        "Three coordinates that are not separable": three_dimensions, "Domains that are no box": domains, "Six inputs: advection and diffusion": six_inputs,
         "Viscous Burgers": burgers, "Seven inputs: a moving source of heat": moving_source, "Exact answers": checks,
     }  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))

@@ -12,6 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
+# Numbers of a table of two directions up to which the tensor of three is summed.
+_TABLE = 50_000_000
+
 
 def norm(factors: Sequence[Float[np.ndarray, "_ R"]]) -> float:
     """The root of the sum of squares of the full tensor of a sum of products.
@@ -25,6 +28,12 @@ def norm(factors: Sequence[Float[np.ndarray, "_ R"]]) -> float:
     0.0
     """
     small = [triangle(factor) for factor in factors]
+    rows, products = max(len(factor) for factor in small), factors[0].shape[1]
+    if (
+        len(small) == 3 and 2 * rows < products and rows**2 * products < _TABLE
+    ):  # the full tensor is less than its triangles
+        first, second, third = small
+        return float(np.linalg.norm((first[:, None, :] * second[None, :, :]).reshape(-1, products) @ third.T))
     core = np.ones((1, factors[0].shape[1]))  # (r, R): the directions that are done, for each product
     for factor in small[:-1]:
         core = triangle((core[:, None, :] * factor[None, :, :]).reshape(-1, factor.shape[1]))

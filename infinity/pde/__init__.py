@@ -3,8 +3,11 @@
 from .eigen import Modes, eigenvalues
 from .expressions import Coordinate, Expression
 from .geometry import Mapping
+from .grading import graded
 from .moving import Moved, move_nodes
 from .notation import coordinates, function, test, trial
+from .patch_result import PatchSolution
+from .patches import Patches
 from .pointwise import Energy, Weak
 from .result import Solution
 from .slabs import March, march
@@ -19,12 +22,15 @@ __all__ = [
     "March",
     "Modes",
     "Moved",
+    "PatchSolution",
+    "Patches",
     "Solution",
     "Space",
     "Weak",
     "coordinates",
     "eigenvalues",
     "function",
+    "graded",
     "march",
     "move_nodes",
     "solve",

@@ -80,7 +80,12 @@ def check_form(form: Any, space: Space) -> tuple[Expression, int]:
 
 def axes_of(form: Expression, space: Space) -> dict[Coordinate, Axis]:
     """One axis a coordinate; those in which nothing is differentiated or held are solved pointwise."""
-    coupled = set(space.dirichlet) | set(space.periodic) | (set(space.bases) if space.mean is not None else set())
+    coupled = (
+        set(space.dirichlet)
+        | set(space.nitsche)
+        | set(space.periodic)
+        | (set(space.bases) if space.mean is not None else set())
+    )
     for term in form.terms:
         coupled |= {c for factor in term.factors for c, order in factor.orders if order} | {c for c, _ in term.faces}
     return {c: Axis(c, basis, space.ends(c), c not in coupled) for c, basis in space.bases.items()}
@@ -92,35 +97,86 @@ def assemble(form: Expression, space: Space, components: int, axes: dict[Coordin
     names = list(axes)
     operators: list[tuple[float, list[np.ndarray]]] = []
     loads: list[Factors] = []
-    lifts = [conditions.lift(space, axes, component) for component in range(components)]
+    rollers = [[_roller(space, axis, k) for axis in axes.values()] for k in range(components)]
+    lifts = [conditions.lift(space, _axes_for(space, axes, k), k) for k in range(components)]
     for term in form.terms:
         test, trial = term.factor("test"), term.factor("trial")
         assert test is not None
         if trial is None:
-            factors = functional(term, axes)
+            factors = _held(rollers[test.component], functional(term, axes))
             loads.append([-factors[0], *factors[1:], *_unit(components, test.component, factors[0].shape[1])])
             continue
         weights = coefficient(term, axes)
         number = next(iter(weights.values())).shape[1]
         for k in range(number):
-            matrices = [_matrix(term, axes[c], weights[c][:, k]) for c in names]
+            matrices = [matrix(term, axes[c], weights[c][:, k]) for c in names]
+            matrices = _held(rollers[test.component], matrices, rollers[trial.component])
             if components > 1:
                 matrices.append(np.outer(np.eye(components)[test.component], np.eye(components)[trial.component]))
             operators.append((1.0, matrices))
         known = lifts[trial.component]
         if known is not None:
             factors = [_applied(term, axes[c], weights[c], known[d]) for d, c in enumerate(names)]
+            factors = _held(rollers[test.component], factors)
             factors[0] = -factors[0]
             factors += _unit(components, test.component, factors[0].shape[1])
             kept = np.all([np.any(factor, axis=0) for factor in factors], axis=0)
             loads.append([factor[:, kept] for factor in factors])
     if space.mean is not None:
         _fix_mean(space, axes, operators, loads, components)
+    operators += _idle(operators, rollers)
     operator = collected(operators)
     zero: Factors = [np.zeros((m, 1)) for m in operator.shape]
     return System(
         tuple(axes.values()), components, operator, concatenated(*loads) if loads else zero, _joined(lifts), space
     )
+
+
+def _axes_for(space: Space, axes: dict[Coordinate, Axis], component: int) -> dict[Coordinate, Axis]:
+    """The axes with the ends at which one component is held."""
+    ends = {c: space.ends(c, component) for c in axes}
+    held = lambda c, axis: axis if ends[c] == space.ends(c) else Axis(c, axis.basis, ends[c], axis.pointwise)
+    return {c: held(c, axis) for c, axis in axes.items()}
+
+
+def _roller(space: Space, axis: Axis, component: int) -> np.ndarray | None:
+    """The projector onto the functions that vanish where this component is held and others are not, or nothing."""
+    c = axis.coordinate
+    if space.ends(c, component) == space.ends(c):
+        return None
+    sides = [side for d, side in space.faces(component) if d == c]
+    Q, _ = np.linalg.qr(np.stack([axis.at(space.place(c, side)) for side in sides], axis=1))
+    return np.eye(axis.size) - Q @ Q.T
+
+
+def _held(
+    rows: list[np.ndarray | None], tables: list[np.ndarray], columns: list[np.ndarray | None] | None = None
+) -> list[np.ndarray]:
+    """Matrices or vectors of all directions, projected onto the functions of a component."""
+    found = [table if P is None else P @ table for P, table in zip(rows, tables, strict=True)]
+    return found if columns is None else [t if P is None else t @ P for P, t in zip(columns, found, strict=True)]
+
+
+def _idle(
+    operators: list[tuple[float, list[np.ndarray]]], rollers: list[list[np.ndarray | None]]
+) -> list[tuple[float, list[np.ndarray]]]:
+    """The identity, as large as the operator, on what the projections leave out: these unknowns are zero.
+
+    I - P_1 x .. x P_D = sum_d P_1 x .. x (I - P_d) x I .. x I
+    """
+    size = sum(abs(number) * float(np.prod([np.linalg.norm(m, 2) for m in matrices])) for number, matrices in operators)
+    found = []
+    for component, projectors in enumerate(rollers):
+        places = [d for d, P in enumerate(projectors) if P is not None]
+        for d in places:
+            parts = [np.eye(len(m)) for m in operators[0][1]]
+            for e in places:
+                P = projectors[e]
+                assert P is not None
+                parts[e] = P if e < d else np.eye(len(P)) - P if e == d else parts[e]
+            parts[-1] = np.diag(np.eye(len(rollers))[component])
+            found.append((size, parts))
+    return found
 
 
 def coefficient(term: Term, axes: dict[Coordinate, Axis]) -> dict[Coordinate, np.ndarray]:
@@ -150,15 +206,15 @@ def functional(term: Term, axes: dict[Coordinate, Axis]) -> Factors:
 
 def vectors(term: Term, axis: Axis, weights: np.ndarray) -> np.ndarray:
     """`int c phi_i^(a)` for each product, `(m, R)`."""
-    test, value = _orders(term, axis)[0], dict(term.faces).get(axis.coordinate)
+    test, value = orders(term, axis)[0], dict(term.faces).get(axis.coordinate)
     if value is not None:
         return axis.at(value, test)[:, None] * weights
     return axis.values(test).T @ (axis.weights[:, None] * weights)
 
 
-def _matrix(term: Term, axis: Axis, weights: np.ndarray) -> np.ndarray:
+def matrix(term: Term, axis: Axis, weights: np.ndarray) -> np.ndarray:
     """`int c phi_i^(a) phi_j^(b)`, `(m, m)`."""
-    (test, trial), value = _orders(term, axis), dict(term.faces).get(axis.coordinate)
+    (test, trial), value = orders(term, axis), dict(term.faces).get(axis.coordinate)
     if value is not None:
         return weights[0] * np.outer(axis.at(value, test), axis.at(value, trial))
     if axis.pointwise:
@@ -175,7 +231,7 @@ def _matrix(term: Term, axis: Axis, weights: np.ndarray) -> np.ndarray:
 
 def _applied(term: Term, axis: Axis, weights: np.ndarray, lift: np.ndarray) -> np.ndarray:
     """`int c phi_i^(a) g^(b)` for each product of the coefficient with each of the lift."""
-    (test, trial), value = _orders(term, axis), dict(term.faces).get(axis.coordinate)
+    (test, trial), value = orders(term, axis), dict(term.faces).get(axis.coordinate)
     if value is not None:
         given = tabulate(axis.basis, np.array([value]), trial) @ lift
         both = (weights[:, :, None] * given[:, None, :]).reshape(1, -1)
@@ -188,7 +244,8 @@ def _applied(term: Term, axis: Axis, weights: np.ndarray, lift: np.ndarray) -> n
     return axis.values(test).T @ (axis.weights[:, None] * both)
 
 
-def _orders(term: Term, axis: Axis) -> tuple[int, int]:
+def orders(term: Term, axis: Axis) -> tuple[int, int]:
+    """How often the test and the trial function of a term are differentiated in one coordinate."""
     test, trial = term.factor("test"), term.factor("trial")
     return tuple(0 if f is None else f.order(axis.coordinate) for f in (test, trial))  # pyright: ignore[reportReturnType]
 

@@ -26,7 +26,7 @@ from ..basis.quadrature import gauss_legendre
 from ..precision import double_precision
 from .expressions import Coordinate
 
-Ends = Literal["free", "left", "right", "both", "periodic"]
+Ends = Literal["free", "left", "right", "both", "periodic", "splines"]
 
 
 def tabulate(basis: AbstractBasis, points: Float[np.ndarray, " Q"], order: int) -> Float[np.ndarray, "Q n"]:
@@ -43,6 +43,13 @@ def tabulate(basis: AbstractBasis, points: Float[np.ndarray, " Q"], order: int) 
         return np.asarray(jax.jit(jax.vmap(lambda t: wide.derivative(t, order)))(jnp.asarray(points)))
 
 
+def lowered(basis: AbstractBasis, order: int) -> AbstractBasis:
+    """The splines that derivatives of a given order are."""
+    if not order:
+        return basis
+    return BSpline(breakpoints=np.asarray(basis.breakpoints, float).tolist(), degree=basis.degree - order)
+
+
 def gauss_points(basis: AbstractBasis, number: int) -> tuple[Float[np.ndarray, " Q"], Float[np.ndarray, " Q"]]:
     """Points and weights of all cells that have a length."""
     ends = np.unique(np.asarray(basis.breakpoints, float))
@@ -54,9 +61,9 @@ def gauss_points(basis: AbstractBasis, number: int) -> tuple[Float[np.ndarray, "
 class Axis:
     """One coordinate of a space.
 
-    **Arguments:** the `coordinate`; its `basis`; which `ends` are held at zero, or `"periodic"`; `pointwise`, whether the equation is solved at each
-    Gauss point;
-    `points`, Gauss points a cell.
+    **Arguments:** the `coordinate`; its `basis`; which `ends` are held at zero, or `"periodic"`, or `"splines"` for these as they
+    are, whose derivatives are tabulated as the splines of lower degree;
+    `pointwise`, whether the equation is solved at each Gauss point; `points`, Gauss points a cell.
 
     **Fields:** `points` and `weights` of the quadrature, `(Q,)`; `size`, the number of unknowns; `frequencies`, the `lambda_i`, `(size,)`.
     """
@@ -77,7 +84,7 @@ class Axis:
         self.size = len(self.points) if pointwise else tables.X.shape[1]
         self.frequencies = np.zeros(self.size) if pointwise else tables.frequencies
 
-    def values(self, order: int = 0) -> Float[np.ndarray, "Q size"]:
+    def values(self, order: int = 0) -> Float[np.ndarray, "Q _"]:
         """Derivatives of the functions at the Gauss points."""
         if not self.pointwise:
             return self._modal.table(order)
@@ -85,12 +92,14 @@ class Axis:
             raise ValueError(f"{self.coordinate} is a parameter here and cannot be differentiated")
         return np.diag(1 / np.sqrt(self.weights))
 
-    def gram(self, left: int, right: int) -> Float[np.ndarray, "size size"]:
+    def gram(self, left: int, right: int) -> Float[np.ndarray, "_ _"]:
         """Integrals of products of two derivatives."""
         return np.eye(self.size) if self.pointwise else self._modal.gram(left, right)
 
-    def at(self, value: float, order: int = 0) -> Float[np.ndarray, " size"]:
+    def at(self, value: float, order: int = 0) -> Float[np.ndarray, " _"]:
         """Derivatives of the functions at one point."""
+        if self.ends == "splines":
+            return tabulate(lowered(self.basis, order), np.array([value]), 0)[0]
         return tabulate(self.basis, np.array([value]), order)[0] @ self._modal.X
 
     def spline_values(self, coefficients: Float[np.ndarray, "n R"], order: int = 0) -> Float[np.ndarray, "Q R"]:
@@ -115,7 +124,7 @@ class Axis:
     @functools.cached_property
     def fitting(self) -> Float[np.ndarray, "n _"]:
         """From values at the fitting points to coefficients in the basis: the best approximation that meets the values at the ends which are held."""
-        held = [k for k, side in enumerate(("left", "right")) if self.ends in (side, "both")]
+        held = [k for k, side in enumerate(("left", "right")) if self.ends in (side, "both", "splines")]
         n, number = self.basis.size, len(self.points)
         columns = [(0, n - 1)[k] for k in held]
         rest = np.setdiff1d(np.arange(n), columns)
@@ -144,12 +153,15 @@ class _Tables:
     """What depends only on the basis and the conditions, kept for all spaces that share them."""
 
     def __init__(self, basis: AbstractBasis, ends: Ends, number: int):
-        self.basis = basis
+        self.basis, self.ends = basis, ends
         self.points, self.weights = gauss_points(basis, number)
         self._splines: dict[int, np.ndarray] = {}
         self._modal: dict[int, np.ndarray] = {}
         self._grams: dict[tuple[int, int], np.ndarray] = {}
         self._whole: Any = None
+        if ends == "splines":
+            self.X, self.frequencies = np.eye(basis.size), np.zeros(basis.size)
+            return
         E = restriction(basis, ends)
         B, root = self.splines(0) @ E, np.sqrt(self.weights)[:, None]
         scale = np.linalg.norm(root * B, axis=0)
@@ -179,7 +191,9 @@ class _Tables:
         return self._splines[order]
 
     def table(self, order: int) -> np.ndarray:
-        if order not in self._modal:
+        if order not in self._modal and self.ends == "splines":
+            self._modal[order] = tabulate(lowered(self.basis, order), self.points, 0)
+        elif order not in self._modal:
             self._modal[order] = self.splines(order) @ self.X
         return self._modal[order]
 

@@ -22,12 +22,12 @@ def lift(space: Space, axes: Mapping[Coordinate, Axis], component: int = 0) -> F
     """Coefficients in the bases of a function with the values on the faces, one matrix `(n_d, R)` a direction; nothing if all are zero."""
     found: Factors | None = None
     faces = space.values(component)
-    if faces and len(faces) == len(space.faces) and all(g is faces[0][2] for _, _, g in faces):
+    if faces and len(faces) == len(space.faces(component)) and all(g is faces[0][2] for _, _, g in faces):
         parts = coefficients(faces[0][2], axes)
         return [parts[c] for c in axes]
     for direction in dict.fromkeys(c for c, _, _ in faces):
         ends = [(side, g) for c, side, g in faces if c == direction]
-        both = len(space.dirichlet[direction]) == 2
+        both = space.ends(direction, component) == "both"
         parts = [] if found is None else [found]
         sides = ["left", "right"] if both else [side for side, _ in ends]
         for side in sides:

@@ -91,6 +91,8 @@ def _general(bank: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray] | No
     """Left and right eigenvectors of a pencil, complex where they must be."""
     rng = np.random.default_rng(0)
     B = max(bank, key=lambda m: 1 / np.linalg.cond(m))
+    if np.linalg.cond(B) > 1 / np.finfo(float).eps:
+        return None
     others = [m for m in bank if m is not B]
     if not others:
         return np.linalg.inv(B).T, np.eye(len(B))

@@ -18,6 +18,7 @@ from .assembly import assemble, axes_of, check_form
 from .diagonalisation import diagonal
 from .function_space import as_model, coefficients
 from .kronecker import Kronecker, collected
+from .nitsche import with_weak_conditions
 from .space import Space
 from .tensor import direct
 from .truncation import truncated
@@ -62,7 +63,11 @@ def eigenvalues(form: Any, space: Space, number: int = 10, mass: Any = None) -> 
             raise ValueError(f"the form {checked} has a load; an eigenvalue problem has none. Leave it out")
     if any(space.values(c) for c in range(components)) or space.mean is not None:
         raise ValueError("eigenvalues are asked for with values on faces or a mean; expected zero conditions")
+    held = [g.number() for sides in space.nitsche.values() for gs in sides.values() for g in gs if g is not None]
+    if any(number != 0.0 for number in held):
+        raise ValueError("eigenvalues are asked for with values on faces or a mean; expected zero conditions")
     axes = axes_of(both, space)  # what the one differentiates is no parameter for the other
+    forms[0] = with_weak_conditions(forms[0], space)
     system, *others = [assemble(checked, space, components, axes) for checked in forms]
     weights = others[0].operator if others else None
     for each in (system, *others):

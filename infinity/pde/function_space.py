@@ -76,15 +76,17 @@ def compressed(space: Space, factors: Factors, tolerance: float, modes: int | No
 
 
 def from_tensor(space: Space, tensor: np.ndarray, tolerance: float, modes: int | None) -> Factors:
-    """Coefficients `(n_1, .., n_D)` in the bases as few products, up to a relative L2 error."""
+    """Coefficients `(n_1, .., n_D)` in the bases, or `(n_1, .., n_D, O)` with components, as few products, up to a relative L2 error."""
     on = Difference(space)
     triangles = [np.asarray(np.linalg.qr(on.table(c, basis), mode="r")) for c, basis in space.bases.items()]
     for d, R in enumerate(triangles):
         tensor = along(R, tensor, d)
     fewer, _ = truncated(tensor, tolerance, modes)
     if not fewer[0].shape[1]:
-        fewer = [np.zeros((len(R), 1)) for R in triangles]
-    return [scipy.linalg.solve_triangular(R, f) for R, f in zip(triangles, fewer, strict=True)]
+        fewer = [np.zeros((m, 1)) for m in tensor.shape]
+    return [scipy.linalg.solve_triangular(R, f) for R, f in zip(triangles, fewer, strict=False)] + fewer[
+        len(triangles) :
+    ]
 
 
 class Difference:

@@ -6,7 +6,7 @@ The step is halved until the residual falls. Integrals are summed cell by cell, 
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ import scipy.sparse.linalg
 from ..basis import AbstractBasis
 from ..precision import double_precision
 from .axis import gauss_points, restriction, tabulate
+from .expressions import Coordinate
 from .pointwise import Energy, Weak
 from .space import Space
 
@@ -37,19 +38,20 @@ class Stationary:
 class Mesh:
     """The cells of a space with the values of the functions that live there, at two more points a cell and coordinate than the largest degree.
 
-    **Arguments:** the `space`, of up to three coordinates.
+    **Arguments:** the `space`, of up to three coordinates; a `face`, one of its coordinates and a value, for the cells and points there alone.
 
     **Raises:** `ValueError` for more coordinates.
     """
 
-    def __init__(self, space: Space):
+    def __init__(self, space: Space, face: tuple[Coordinate, float] | None = None):
         bases = list(space.bases.values())
         if len(bases) > 3:
             raise ValueError(
                 f"Energy and Weak take up to three coordinates; got {len(bases)}. Name parameters, or write a linear form as a sum of products"
             )
         number = max(b.degree for b in bases) + 2
-        lines = [_Line(b, number) for b in bases]
+        at = {} if face is None else {face[0]: face[1]}
+        lines = [_Line(b, number, at.get(c)) for c, b in space.bases.items()]
         self.shape = tuple(b.size for b in bases)
         cells = np.stack(
             [a.ravel() for a in np.meshgrid(*(np.arange(len(line.first)) for line in lines), indexing="ij")], axis=1
@@ -84,10 +86,14 @@ class Mesh:
 
 
 class _Line:
-    """One coordinate cell by cell: points and weights `(cells, q)`, values and derivatives `(cells, q, p + 1)`, the first function of each cell."""
+    """One coordinate cell by cell: points and weights `(cells, q)`, values and derivatives `(cells, q, p + 1)`, the first function of each cell.
 
-    def __init__(self, basis: AbstractBasis, number: int):
-        self.points, self.weights = (table.reshape(-1, number) for table in gauss_points(basis, number))
+    On a face it is one cell with one point.
+    """
+
+    def __init__(self, basis: AbstractBasis, number: int, at: float | None = None):
+        rule = gauss_points(basis, number) if at is None else (np.array([at]), np.ones(1))
+        self.points, self.weights = (table.reshape(-1, number if at is None else 1) for table in rule)
         self.width = basis.degree + 1
         full = [tabulate(basis, self.points.ravel(), k).reshape(*self.points.shape, -1) for k in (0, 1)]
         alive = np.abs(full[0]).max(axis=1) > 0
@@ -113,32 +119,32 @@ def _outer(parts: list[np.ndarray], stack: bool = False) -> np.ndarray:
 
 
 class System:
-    """Residual and tangent of a pointwise problem on a mesh.
+    """Residual and tangent of a pointwise problem, inside and on faces.
 
-    **Arguments:** the `mesh`; `tables`, of `tables_at_points`; `fixed`, the values of parameters that follow the coordinates of the mesh in `x`,
-    placed by `order`.
+    **Arguments:** `parts`, pairs of a mesh and its `tables_at_points`, the inside first; `fixed`, the values of parameters that follow the coordinates of
+    the mesh in `x`, placed by `order`.
     """
 
     def __init__(
         self,
-        mesh: Mesh,
-        tables: Callable[..., Any],
+        parts: Sequence[tuple[Mesh, Callable[..., Any]]],
         fixed: tuple[float, ...] = (),
         order: tuple[int, ...] | None = None,
     ):
-        self.mesh, self._tables, self._fixed, self._order = mesh, tables, fixed, order
+        self.parts, self.free = list(parts), parts[0][0].free
+        self._fixed, self._order = fixed, order
 
     def linearised(self, coefficients: np.ndarray, tangent: bool) -> tuple[np.ndarray, Any]:
         """The residual `(N,)` and, where asked for, the tangent `(N, N)`, of all functions."""
-        mesh, flat = self.mesh, coefficients.ravel()
+        flat = coefficients.ravel()
         residual = np.zeros(flat.size)
         rows, columns, entries = [], [], []
-        for k in range(0, len(mesh.index), _CHUNK):
-            part = slice(k, k + _CHUNK)
+        chunks = ((*pair, slice(k, k + _CHUNK)) for pair in self.parts for k in range(0, len(pair[0].index), _CHUNK))
+        for mesh, tables, part in chunks:
             B, index = mesh.tables(part), mesh.index[part]
             number, q, jets, width = B.shape
             jet = (B.reshape(number, q * jets, width) @ flat[index][:, :, None]).reshape(number * q, jets)
-            flux, T = self._at(mesh.points[part].reshape(number * q, -1), jet)
+            flux, T = self._at(mesh, tables, mesh.points[part].reshape(number * q, -1), jet)
             w = mesh.weights[part].reshape(-1)
             weighted = (w[:, None] * flux).reshape(number, 1, q * jets)
             np.add.at(residual, index, (weighted @ B.reshape(number, q * jets, width))[:, 0])
@@ -153,7 +159,9 @@ class System:
         triplets = (np.concatenate(entries), (np.concatenate(rows), np.concatenate(columns)))
         return residual, scipy.sparse.csr_matrix(triplets, shape=(flat.size, flat.size))
 
-    def _at(self, points: np.ndarray, jet: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _at(
+        self, mesh: Mesh, tables: Callable[..., Any], points: np.ndarray, jet: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Fluxes and tangents in the coordinates of the mesh; the number of points is rounded up so that one program serves."""
         if self._order is not None:
             both = np.concatenate([points, np.broadcast_to(self._fixed, (len(points), len(self._fixed)))], axis=1)
@@ -163,11 +171,11 @@ class System:
             wide[:, places] = jet
         else:
             wide, places = jet, list(range(jet.shape[1]))
-        full = _CHUNK * self.mesh.points.shape[1]
-        missing = full - len(points) if len(self.mesh.index) > _CHUNK else 0
+        full = _CHUNK * mesh.points.shape[1]
+        missing = full - len(points) if len(mesh.index) > _CHUNK else 0
         padded = lambda a: np.concatenate([a, np.repeat(a[-1:], missing, axis=0)]) if missing else a
         with double_precision():
-            flux, T = (np.asarray(a)[: len(points)] for a in self._tables(padded(points), padded(wide)))
+            flux, T = (np.asarray(a)[: len(points)] for a in tables(padded(points), padded(wide)))
         return flux[:, places], T[:, places][:, :, places]
 
 
@@ -180,7 +188,7 @@ def newton(
     tangent is `symmetric`,
     whose negative pivots are then counted; the `tolerance` of the last step relative to the coefficients.
     """
-    free = system.mesh.free
+    free = system.free
     coefficients, history, negative = start.copy(), [], 0
     converged = False
     for _ in range(_ITERATIONS):
@@ -230,5 +238,5 @@ def _size(r: np.ndarray, J: Any) -> float:
 
 def is_linear(form: Energy | Weak, dimensions: int) -> bool:
     """Whether the closure check finds a quadratic energy or a linear weak form."""
-    degree = form.degree(dimensions)
-    return degree is not None and degree <= 2
+    degrees = [part.degree(dimensions) for part in (form, *(part for _, _, part in form.boundary))]
+    return all(degree is not None and degree <= 2 for degree in degrees)

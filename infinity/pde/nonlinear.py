@@ -34,7 +34,9 @@ def solve_pointwise(form: Energy | Weak, space: Space, tolerance: float | int | 
     """
     inner, parameters = _split(form, space)
     if isinstance(form, Weak):
-        form.check(len(space.bases), np.array([np.mean(np.asarray(b.breakpoints)) for b in space.bases.values()]))
+        middle = np.array([np.mean(np.asarray(b.breakpoints)) for b in space.bases.values()])
+        for part in (form, *(part for _, _, part in form.boundary)):
+            part.check(len(space.bases), middle)
     linear = is_linear(form, len(space.bases))
     seconds, history = {"solve": 0.0, "estimate": 0.0}, []
     began = time.perf_counter()
@@ -86,9 +88,21 @@ def _split(form: Energy | Weak, space: Space) -> tuple[list[Any], tuple[Coordina
             )
         if c in space.dirichlet or c in space.periodic:
             raise ValueError(f"{c} is named as a parameter and has conditions in the space; expected one of the two")
+    for c, value, _ in form.boundary:
+        if c not in space.bases or c in parameters:
+            raise ValueError(
+                f"{type(form).__name__} has the face {c}={value:g}; expected a coordinate of the space that is no parameter: {', '.join(map(str, space.bases))}"
+            )
+        low, high = space.place(c, "left"), space.place(c, "right")
+        if not low <= value <= high:
+            raise ValueError(f"{type(form).__name__} has the face {c}={value:g}, outside of [{low:g}, {high:g}]")
     if space.components > 1:
         raise ValueError(
             f"the space has values for {space.components} components; an Energy or a Weak has one. Give one value on each face"
+        )
+    if space.nitsche:
+        raise ValueError(
+            "values are held weakly for an Energy or a Weak; expected a form such as u.d(x)*v.d(x) - f*v. Use dirichlet"
         )
     if space.mean is not None:
         raise ValueError("a mean is given for an Energy or a Weak; add a term that holds the constant instead")
@@ -108,8 +122,8 @@ def _once(
     part = Space(
         dict(zip(names, inner, strict=True)), None, _values(space, names), [c for c in space.periodic if c in names]
     )
-    mesh = Mesh(part)
-    tables = tables_at_points(form)
+    parts = [(Mesh(part), tables_at_points(form))]
+    parts += [(Mesh(part, (c, value)), tables_at_points(one)) for c, value, one in form.boundary]
     rules = [gauss_points(space.bases[c], space.bases[c].degree + 1)[0] for c in parameters]
     everything = list(space.bases)
     order = tuple((names + list(parameters)).index(c) for c in everything) if parameters else None
@@ -124,7 +138,7 @@ def _once(
         if known is not None:
             start = _at_parameters(known, space, parameters, at)
         first = values_on_faces if start is None else _with_values(start, values_on_faces, part)
-        system = System(mesh, tables, tuple(at.values()), order)
+        system = System(parts, tuple(at.values()), order)
         found = newton(system, first, linear=linear, symmetric=isinstance(form, Energy))
         if not found.converged and start is not None:
             found = newton(system, values_on_faces, linear=linear, symmetric=isinstance(form, Energy))
@@ -163,7 +177,7 @@ def _lift(space: Space, part: Space, at: dict[Coordinate, float]) -> np.ndarray:
     return np.zeros([b.size for b in part.bases.values()]) if found is None else full(found)
 
 
-def _at(g: Expression, at: dict[Coordinate, float]) -> Expression:
+def _at(g: Any, at: dict[Coordinate, float]) -> Expression:
     """An expression with the parameters set."""
     if not any(c in at for c in g.coordinates):
         return g

@@ -10,7 +10,7 @@ Both give the flux `c = (c_0, .., c_D)` that multiplies `(v, grad v)`, and its t
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -19,7 +19,7 @@ import numpy as np
 
 from ..closure import certify
 from ..precision import double_precision
-from .expressions import Coordinate
+from .expressions import Coordinate, Expression
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Energy:
 
     - `density`: `(x, u, du)` to a number: the point `(D,)`, the value `()` and the gradient `(D,)`, in the order of the coordinates of the space.
     - `parameters`: coordinates in which nothing is differentiated: the problem is solved at each of their Gauss points.
+    - `faces`: `{x.at(1): density}`, energies that are integrated over faces alone: a flux `-q u`, or a radiating wall `u**5 / 5 - u`.
 
     >>> import infinity as inf, jax.numpy as jnp
     >>> energy = inf.pde.Energy(lambda x, u, du: du @ du / 2 + u**4 / 4 - u)
@@ -39,10 +40,16 @@ class Energy:
 
     density: Callable[..., Any]
     parameters: Sequence[Coordinate] = ()
+    faces: Mapping[Expression, Callable[..., Any]] = dataclasses.field(default_factory=dict, hash=False)
 
     def __post_init__(self):
         _check(self.density, 3, "Energy", "x, u, du")
         object.__setattr__(self, "parameters", tuple(self.parameters))
+
+    @property
+    def boundary(self) -> list[tuple[Coordinate, float, "Energy"]]:
+        """The faces, each a coordinate, its value and the energy there."""
+        return [(*_face(at), Energy(density, self.parameters)) for at, density in self.faces.items()]
 
     def flux(self, x: Any, jet: Any) -> Any:
         """What multiplies `(v, grad v)` at a point."""
@@ -65,6 +72,7 @@ class Weak:
 
     - `form`: `(x, u, du, v, dv)` to a number, linear in `v` and `dv`.
     - `parameters`: as for `Energy`.
+    - `faces`: `{x.at(1): form}`, forms that are integrated over faces alone.
 
     >>> import infinity as inf
     >>> burgers = inf.pde.Weak(lambda x, u, du, v, dv: (du[1] + u * du[0]) * v + 0.01 * du[0] * dv[0])
@@ -74,10 +82,16 @@ class Weak:
 
     form: Callable[..., Any]
     parameters: Sequence[Coordinate] = ()
+    faces: Mapping[Expression, Callable[..., Any]] = dataclasses.field(default_factory=dict, hash=False)
 
     def __post_init__(self):
         _check(self.form, 5, "Weak", "x, u, du, v, dv")
         object.__setattr__(self, "parameters", tuple(self.parameters))
+
+    @property
+    def boundary(self) -> list[tuple[Coordinate, float, "Weak"]]:
+        """The faces, each a coordinate, its value and the form there."""
+        return [(*_face(at), Weak(form, self.parameters)) for at, form in self.faces.items()]
 
     def value(self, x: Any, jet: Any, test: Any) -> Any:
         """The form."""
@@ -106,6 +120,14 @@ class Weak:
             raise ValueError(
                 "Weak got a form that is not linear in v and dv; expected one such as (du @ dv + u**3 * v). Every term has exactly one of v and dv"
             )
+
+
+def _face(at: Any) -> tuple[Coordinate, float]:
+    """The coordinate and the value of `x.at(1)`."""
+    term = at.terms[0] if isinstance(at, Expression) and len(at.terms) == 1 else None
+    if term is None or len(term.faces) != 1 or term.functions or term.factors or term.number != 1:
+        raise ValueError(f"faces got the key {at}; expected faces such as x.at(1), each once")
+    return term.faces[0]
 
 
 def _check(fn: Callable[..., Any], number: int, name: str, arguments: str) -> None:

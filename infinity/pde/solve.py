@@ -18,7 +18,10 @@ from .definite import is_positive
 from .expressions import Expression
 from .function_space import Difference, as_model, coefficients, compressed, distance
 from .kronecker import Factors
+from .nitsche import with_weak_conditions
 from .nonlinear import solve_pointwise
+from .patch_solve import solve_patches
+from .patches import Patches
 from .pointwise import Energy, Weak
 from .result import Solution
 from .space import Space, divided
@@ -63,20 +66,20 @@ class _Discrete:
 
 def solve(
     form: Any, space: Any, tolerance: float | int | None = None, *, estimate: bool = True, largest: int = LARGEST
-) -> Solution:
+) -> Any:
     r"""Find the function of a space that meets a weak form.
 
     **Arguments:**
 
     - `form`: `a(u, v) - l(v)`, a sum of products of coordinates, known functions, a trial and a test function; or an `Energy` or a `Weak`, for nonlinear
       problems in up to three coordinates and some parameters.
-    - `space`: where the solution is sought.
+    - `space`: where the solution is sought: a `Space`, or `Patches` that are glued, where the form may be a list with one a patch.
     - `tolerance`: of the relative L2 error. Cells are halved where that helps, degrees raised where the solution is smooth, and modes added until the
       estimate is below it. Without one the space is used as it is.
     - `estimate`: whether to solve on cells of about half the size too, which is what the error estimate comes from.
     - `largest`: the number of unknowns up to which the full tensor is solved for before it is written in few products; above it, products are solved for.
 
-    **Returns:** a `Solution`.
+    **Returns:** a `Solution`; a `PatchSolution` on patches.
 
     **Raises:** `ValueError` for a form that is no linear weak form on the space, or that does not determine the solution.
 
@@ -94,10 +97,12 @@ def solve(
     >>> result.error(np.sin(np.pi * x) * np.sin(np.pi * y)) < 1e-10
     True
     """
-    if not isinstance(space, Space):
-        raise ValueError(f"solve got the space {space!r}; expected an inf.pde.Space")
+    if not isinstance(space, Space | Patches):
+        raise ValueError(f"solve got the space {space!r}; expected an inf.pde.Space or inf.pde.Patches")
     if tolerance is not None and not tolerance > 0:
         raise ValueError(f"solve got tolerance={tolerance}; expected a positive number")
+    if isinstance(space, Patches):
+        return solve_patches(form, space, tolerance, estimate, largest)
     if isinstance(form, Energy | Weak):
         return solve_pointwise(form, space, tolerance, estimate)
     checked, components = check_form(form, space)
@@ -140,7 +145,7 @@ def solve(
 
 
 def _once(form: Expression, space: Space, components: int, tolerance: float | None, largest: int) -> _Discrete:
-    system = assemble(form, space, components)
+    system = assemble(with_weak_conditions(form, space), space, components)
     names = [c.name for c in space.coordinates] + (["the components"] if components > 1 else [])
     try:
         fits = system.operator.size <= largest

@@ -1,5 +1,7 @@
 """Problems with known solutions: a form, a space for cells and a degree, the solution, and the solver that its structure allows."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +16,7 @@ LAPLACE = u.d(x) * v.d(x) + u.d(y) * v.d(y)
 SINES = np.sin(PI * x) * np.sin(PI * y)
 
 
-def box(*coordinates, cells=8, degree=4, low=0.0, high=1.0, **conditions):
+def box(*coordinates, cells=8, degree=4, low: Any = 0.0, high: Any = 1.0, **conditions):
     basis = BSpline((low, high), cells, degree)
     return inf.pde.Space(dict.fromkeys(coordinates, basis), **conditions)
 

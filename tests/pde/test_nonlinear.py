@@ -41,6 +41,31 @@ def test_nonlinear_energy_converges_quadratically():
     assert len(residuals) <= 6
 
 
+def test_energies_on_faces():
+    """A flux at the right is that of the linear form, in one linear solve; a radiating wall has the rate of the degree."""
+    u, v = inf.pde.trial(), inf.pde.test()
+    space = box(x, y, cells=4, degree=3, dirichlet={x: "left"})
+    energy = inf.pde.Energy(lambda x, u, du: du @ du / 2, faces={x.at(1): lambda x, u, du: -x[1] * u + u**2})
+    expected = inf.solve(u.d(x) * v.d(x) + u.d(y) * v.d(y) + (2 * u * v - y * v) * x.at(1), space, estimate=False)
+    result = inf.solve(energy, space, estimate=False)
+    assert "one linear solve" in result.solver
+    rows = np.random.default_rng(0).uniform(size=(20, 2))
+    np.testing.assert_allclose(result.values(rows), expected.values(rows), atol=1e-12)
+    wall = inf.pde.Weak(
+        lambda x, u, du, v, dv: du @ dv,
+        faces={
+            x.at(1): lambda x, u, du, v, dv: (u**4 - u_wall(x[1]) ** 4 - jnp.e * jnp.sin(x[1])) * v,
+            y.at(1): lambda x, u, du, v, dv: -jnp.exp(x[0]) * jnp.cos(1.0) * v,
+        },
+    )
+    u_wall = lambda t: jnp.e * jnp.sin(t)
+    exact, errors = np.exp(x) * np.sin(y), []
+    for cells in (3, 6):
+        held = box(x, y, cells=cells, degree=3, dirichlet={x: {"left": np.sin(y)}, y: "left"})
+        errors.append(inf.solve(wall, held, estimate=False).error(exact))
+    assert np.log2(errors[0] / errors[1]) > 3.8
+
+
 def exact_burgers(X, T, nu):
     """The solution from -sin(pi x), by the formula of Cole and Hopf."""
     nodes, weights = np.polynomial.hermite.hermgauss(120)
@@ -76,6 +101,10 @@ def test_what_cannot_be_solved_is_refused():
         inf.pde.Energy(lambda x, u: u)
     with pytest.raises(ValueError, match="names the parameter k"):
         inf.solve(inf.pde.Energy(lambda x, u, du: u**2, parameters=(k,)), space)
+    with pytest.raises(ValueError, match="has the face x=2, outside of"):
+        inf.solve(inf.pde.Energy(lambda x, u, du: du @ du, faces={x.at(2): lambda x, u, du: u}), space)
+    with pytest.raises(ValueError, match="expected faces such as"):
+        inf.solve(inf.pde.Energy(lambda x, u, du: du @ du, faces={2 * x: lambda x, u, du: u}), space)
     many = inf.pde.coordinates("a b c d")
     with pytest.raises(ValueError, match="up to three coordinates"):
         inf.solve(inf.pde.Energy(lambda x, u, du: u**2), box(*many, cells=2, degree=1))
