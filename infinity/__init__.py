@@ -50,7 +50,15 @@ if TYPE_CHECKING:
     from .io.export import export
     from .models import AION, INN, KHRONOS, HiDeNN, Oblique
     from .pde import Solution, solve
-    from .symbolic import Discovery, Expression, Separability, discover, separability
+    from .symbolic import (
+        Discovery,
+        Dynamics,
+        Expression,
+        Separability,
+        discover,
+        discover_dynamics,
+        separability,
+    )
 
 __version__ = "0.1.0"
 
@@ -64,6 +72,7 @@ _HOMES = {
     "Comparison": "fitting",
     "Extremum": "inverse",
     "Discovery": "symbolic",
+    "Dynamics": "symbolic",
     "Expression": "symbolic",
     "Fitted": "fitting",
     "HiDeNN": "models",
@@ -88,6 +97,7 @@ _HOMES = {
     "compare": "fitting",
     "derivative": "fitting",
     "discover": "symbolic",
+    "discover_dynamics": "symbolic",
     "export": "io.export",
     "fit": "fitting",
     "infinite_descent": "descent",
@@ -116,6 +126,7 @@ __all__ = [
     "Certificate",
     "Comparison",
     "Discovery",
+    "Dynamics",
     "Expression",
     "Extremum",
     "Fitted",
@@ -142,6 +153,7 @@ __all__ = [
     "derivative",
     "descent",
     "discover",
+    "discover_dynamics",
     "export",
     "fit",
     "fitting",
