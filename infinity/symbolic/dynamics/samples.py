@@ -74,7 +74,7 @@ def checked(
     several = isinstance(states, (list, tuple)) and len(states) > 0 and np.ndim(states[0]) >= 1 and not np.isscalar(t)
     several = several and isinstance(t, (list, tuple)) and np.ndim(t[0]) == 1
     times: list[Any] = list(t) if several else [t]
-    values: list[Any] = list(states) if several else [states]
+    values: list[Any] = [*states] if several else [states]  # pyright: ignore[reportGeneralTypeIssues]
     inputs = [None] * len(times) if controls is None else list(controls) if several else [controls]
     if not len(times) == len(values) == len(inputs):
         raise ValueError(
