@@ -4,6 +4,7 @@ from .discover import Discovery, discover
 from .dynamics import Dynamics, discover_dynamics
 from .expression import Expression, Formula
 from .separability import Separability, separability
+from .surfaces import Surface, discover_surface
 
 __all__ = [
     "Discovery",
@@ -11,7 +12,9 @@ __all__ = [
     "Expression",
     "Formula",
     "Separability",
+    "Surface",
     "discover",
     "discover_dynamics",
+    "discover_surface",
     "separability",
 ]

@@ -2,7 +2,7 @@ r"""Trajectories as one table: samples in order, and the intervals between neigh
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -73,8 +73,8 @@ def checked(
     """
     several = isinstance(states, (list, tuple)) and len(states) > 0 and np.ndim(states[0]) >= 1 and not np.isscalar(t)
     several = several and isinstance(t, (list, tuple)) and np.ndim(t[0]) == 1
-    times: list[Any] = list(t) if several else [t]
-    values: list[Any] = [*states] if several else [states]  # pyright: ignore[reportGeneralTypeIssues]
+    times = cast(list[Any], list(t) if several else [t])
+    values = cast(list[Any], list(states) if several else [states])
     inputs = [None] * len(times) if controls is None else list(controls) if several else [controls]
     if not len(times) == len(values) == len(inputs):
         raise ValueError(

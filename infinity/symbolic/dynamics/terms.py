@@ -58,8 +58,17 @@ class Library:
     def values(self, columns: Float[np.ndarray, "n C"]) -> Float[np.ndarray, "n P"]:
         """The terms at points."""
         out, inputs = np.empty((len(columns), len(self.terms))), list(columns.T)
-        for p, tree in enumerate(self.terms):
-            out[:, p] = evaluate(tree, inputs, ())
+        with np.errstate(all="ignore"):
+            for p, tree in enumerate(self.terms):
+                out[:, p] = evaluate(tree, inputs, ())
+        return out
+
+    def gradients(self, columns: Float[np.ndarray, "n C"]) -> Float[np.ndarray, "n P S"]:
+        """The derivatives of every term with respect to the first `states` columns."""
+        out, inputs = np.zeros((len(columns), len(self.terms), self.states)), list(columns.T)
+        with np.errstate(all="ignore"):
+            for p, r, tree in self.slopes:
+                out[:, p, r] = evaluate(tree, inputs, ())
         return out
 
     def jacobian(
@@ -103,17 +112,17 @@ def make_library(
             powers = (power(("x", d), number(chosen.count(d))) for d in sorted(set(chosen)))
             found.append(mul(*powers) if chosen else ONE)
     found += [apply(name, ("x", d)) for d in range(len(names)) for name in functions]
-    found = list(dict.fromkeys([*found, *(_read(text, names) for text in extra)]))
+    found = list(dict.fromkeys([*found, *(read_exact(text, names) for text in extra)]))
     places = []
     for name, text in (known or {}).items():
         if name not in names[:states]:
             raise ValueError(f"known names {name!r}, which is no state; expected some of {', '.join(names[:states])}")
         places.append((len(found), list(names).index(name)))
-        found.append(_read(text, names))
+        found.append(read_exact(text, names))
     return Library(tuple(found), states, tuple(places))
 
 
-def _read(text: str, names: Sequence[str]) -> Tree:
+def read_exact(text: str, names: Sequence[str]) -> Tree:
     """A formula from text in which every number stays as it is."""
     tree, constants = parse(text, names)
     ratios = [value.as_integer_ratio() for value in constants.tolist()]
