@@ -50,7 +50,17 @@ if TYPE_CHECKING:
     from .io.export import export
     from .models import AION, INN, KHRONOS, HiDeNN, Oblique
     from .pde import Solution, solve
-    from .symbolic import Discovery, Expression, Separability, discover, separability
+    from .symbolic import (
+        Discovery,
+        Dynamics,
+        Expression,
+        Separability,
+        Surface,
+        discover,
+        discover_dynamics,
+        discover_surface,
+        separability,
+    )
 
 __version__ = "0.1.0"
 
@@ -64,6 +74,7 @@ _HOMES = {
     "Comparison": "fitting",
     "Extremum": "inverse",
     "Discovery": "symbolic",
+    "Dynamics": "symbolic",
     "Expression": "symbolic",
     "Fitted": "fitting",
     "HiDeNN": "models",
@@ -82,12 +93,15 @@ _HOMES = {
     "Separability": "symbolic",
     "Sobol": "fitting",
     "Solution": "pde",
+    "Surface": "symbolic",
     "Tower": "descent",
     "calibrate": "inverse",
     "certify": "closure",
     "compare": "fitting",
     "derivative": "fitting",
     "discover": "symbolic",
+    "discover_dynamics": "symbolic",
+    "discover_surface": "symbolic",
     "export": "io.export",
     "fit": "fitting",
     "infinite_descent": "descent",
@@ -116,6 +130,7 @@ __all__ = [
     "Certificate",
     "Comparison",
     "Discovery",
+    "Dynamics",
     "Expression",
     "Extremum",
     "Fitted",
@@ -133,6 +148,7 @@ __all__ = [
     "Separability",
     "Sobol",
     "Solution",
+    "Surface",
     "Tower",
     "basis",
     "calibrate",
@@ -142,6 +158,8 @@ __all__ = [
     "derivative",
     "descent",
     "discover",
+    "discover_dynamics",
+    "discover_surface",
     "export",
     "fit",
     "fitting",

@@ -130,12 +130,12 @@ def grow(
     results: dict[int, tuple[float, tuple[int, ...]]] = {1: (total - float(np.max(r**2)), (int(np.argmax(r**2)),))}
     for terms in range(2, MOST_TERMS + 1):
         plain = sorted(beam, key=lambda chosen: float(np.sum(_orthogonal(B, y, chosen)[1] ** 2)))
-        scored = sorted({_exchanged(B, y, chosen) for chosen in plain[:4]})
+        scored = sorted({exchanged(B, y, chosen) for chosen in plain[:4]})
         results[terms] = scored[0]
         if scored[0][0] <= 1e-22 * total or terms >= n // 3:
             break
         beam = [chosen for _, chosen in scored[:BEAM]]
-        beam = list({tuple(sorted((*chosen, extra))) for chosen in beam for extra in _best_extra(B, y, chosen)})
+        beam = list({tuple(sorted((*chosen, extra))) for chosen in beam for extra in best_extra(B, y, chosen)})
     length = {
         terms: n * np.log(max(left, 1e-24 * total)) + terms * (np.log(n) + 9.0) for terms, (left, _) in results.items()
     }
@@ -181,12 +181,13 @@ def _gains(B: np.ndarray, Q: np.ndarray, r: np.ndarray) -> np.ndarray:
     return np.where(left > 1e-10, (B.T @ r) ** 2 / np.maximum(left, 1e-10), 0.0)
 
 
-def _best_extra(B: np.ndarray, y: np.ndarray, chosen: tuple[int, ...]) -> list[int]:
+def best_extra(B: np.ndarray, y: np.ndarray, chosen: tuple[int, ...]) -> list[int]:
+    """The atoms that take most off the rest when they join the chosen ones, the best first."""
     gains = _gains(B, *_orthogonal(B, y, chosen))
     return [int(k) for k in np.argsort(-gains)[:BEAM] if gains[k] > 0]
 
 
-def _exchanged(B: np.ndarray, y: np.ndarray, chosen: tuple[int, ...], rounds: int = 2) -> tuple[float, tuple[int, ...]]:
+def exchanged(B: np.ndarray, y: np.ndarray, chosen: tuple[int, ...], rounds: int = 2) -> tuple[float, tuple[int, ...]]:
     """The sum after each of its atoms in turn was exchanged for the best one, as long as that helps."""
     _, r = _orthogonal(B, y, chosen)
     left = float(r @ r)
@@ -213,32 +214,51 @@ def eliminate(
 
     Where there are more rows than atoms this finds what a greedy choice among strongly correlated atoms does not.
     """
+    root = np.sqrt(w)
+    n, total = len(z), float(np.sum(w * z**2))
+    seen = [
+        (n * np.log(max(left, 1e-24 * total)) + len(places) * (np.log(n) + 9.0), places, c)
+        for left, places, c in elimination(A * root[:, None], z * root, 2 * MOST_TERMS)
+    ]
+    seen.sort(key=lambda item: item[0])
+    return [(places.tolist(), c) for _, places, c in seen[:2]]
+
+
+def elimination(
+    A: Float[np.ndarray, "n A"], z: Float[np.ndarray, " n"], most: int
+) -> list[tuple[float, np.ndarray, np.ndarray]]:
+    """For each number of atoms up to `most` that is come by: what is left of the squares, the atoms, their coefficients; the largest number first.
+
+    >>> import numpy as np
+    >>> from infinity.symbolic.sparse import elimination
+    >>> A = np.random.default_rng(0).normal(size=(40, 6))
+    >>> [places.tolist() for _, places, _ in elimination(A, 3 * A[:, 1] - A[:, 4], 2)]
+    [[1, 4], [1]]
+    """
     n = len(z)
-    root = np.sqrt(w)[:, None]
-    norms = np.linalg.norm(A * root, axis=0)
-    B, y = A * root / np.where(norms > 0, norms, 1.0), z * root[:, 0]
+    norms = np.linalg.norm(A, axis=0)
+    B, y = A / np.where(norms > 0, norms, 1.0), z
     chosen = np.arange(A.shape[1])
     total = float(y @ y)
     # Everything that follows happens in the span of all atoms.
     Q, B = np.linalg.qr(B)
     beyond, y = total - float(np.sum((Q.T @ y) ** 2)), Q.T @ y
-    beyond = max(beyond, 0.0) if beyond > 1e-12 * total else float(np.sum((z * root[:, 0] - Q @ y) ** 2))
+    beyond = max(beyond, 0.0) if beyond > 1e-12 * total else float(np.sum((z - Q @ y) ** 2))
     seen: list[tuple[float, np.ndarray, np.ndarray]] = []
     while len(chosen):
         U, s, V = np.linalg.svd(B[:, chosen], full_matrices=False)
         safe = np.where(s > 1e-11 * s[0], s, np.inf)
         c = V.T @ ((U.T @ y) / safe)
         left = float(np.sum((y - B[:, chosen] @ c) ** 2)) + beyond
-        if len(chosen) <= 2 * MOST_TERMS:
-            seen.append((n * np.log(max(left, 1e-24 * total)) + len(chosen) * (np.log(n) + 9.0), chosen, c))
+        if len(chosen) <= most:
+            seen.append((left, chosen, c / np.where(norms[chosen] > 0, norms[chosen], 1.0)))
         t = np.abs(c) / np.sqrt(np.sum((V.T / safe) ** 2, axis=1) + 1e-300)
         order = np.argsort(t)
         # Atoms that surely say nothing go together.
         dull = int(np.sum(t < 0.5 * np.sqrt(left / max(n - len(chosen), 1))))
-        away = max(1, min(dull, len(chosen) // 5)) if len(chosen) > 2 * MOST_TERMS else 1
+        away = max(1, min(dull, len(chosen) // 5)) if len(chosen) > most else 1
         chosen = np.delete(chosen, order[:away])
-    seen.sort(key=lambda item: item[0])
-    return [(places.tolist(), c / np.where(norms[places] > 0, norms[places], 1.0)) for _, places, c in seen[:2]]
+    return seen
 
 
 def sums_of(data: Data, clean: bool, wide: bool = True) -> list[Candidate]:
