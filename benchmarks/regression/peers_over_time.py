@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .cases import Case, Curve
+from .cases import Case, Curve, processor_seconds
 
 MARKS = 40
 MOST_ROUNDS = 10_000
