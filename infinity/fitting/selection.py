@@ -211,11 +211,14 @@ def select(
     trials: list[Trial] = []
     best: tuple[Trial, Size, DirectFit] | None = None
 
-    def attempt(name: str, size: Size, functions: int, starts: int = 1) -> Trial:
+    def attempt(name: str, size: Size, functions: int, starts: int = 1, pilot: DirectFit | None = None) -> Trial:
         nonlocal best
         began = time.perf_counter()
         rows, most = pilot_rows(size), TRIAL_ITERATIONS if starts == 1 else NOISY_ITERATIONS
-        found = [samples.fit(name, start(size, member), rows, most_iterations=most) for member in range(starts)]
+        if pilot is None:
+            found = [samples.fit(name, start(size, member), rows, most_iterations=most) for member in range(starts)]
+        else:
+            found = [samples.fit(name, pilot.model, rows, pilot.evidence)]
         trial = Trial(
             name,
             max(size.degrees),
@@ -275,6 +278,8 @@ def select(
         square = sized(FUNCTIONS - 1, FUNCTIONS, SQUARE_MODES, DENSE_ROWS_PER_UNKNOWN)
         if square is not None and square.modes >= FEW_MODES:
             attempt(squared(y), square, FUNCTIONS)
+            if best[1] is square and not best[2].converged:
+                attempt(squared(y), square, FUNCTIONS, pilot=best[2])
     # Where many modes win there are rows enough for them, and finer functions of fewer would cost more than they give.
     wide = best[1] is larger or best[1] is square
     rich = None
