@@ -276,7 +276,7 @@ def select(
     if free and best[0].error > CLEAN and 0 <= y.min() < squares_count_from(y)[0]:
         # A norm has a kink at zero that no number of modes describes; its square may have none, but needs all of its modes at once.
         square = sized(FUNCTIONS - 1, FUNCTIONS, SQUARE_MODES, DENSE_ROWS_PER_UNKNOWN)
-        if square is not None and square.modes >= FEW_MODES:
+        if square is not None:
             attempt(squared(y), square, FUNCTIONS)
             if best[1] is square and not best[2].converged:
                 attempt(squared(y), square, FUNCTIONS, pilot=best[2])
