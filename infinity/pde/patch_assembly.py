@@ -18,7 +18,8 @@ from .assembly import check_form, coefficient, functional, matrix, orders
 from .axis import Axis
 from .expressions import Expression
 from .kronecker import Tensor, along, full
-from .patches import Patch, Patches
+from .patch import Patch
+from .patches import Patches
 from .space import Space
 
 # A product of banded matrices, its derivatives, and the components of the test and of the trial function.

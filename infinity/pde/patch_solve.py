@@ -8,12 +8,9 @@ solving for the residual.
 
 import dataclasses
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import scipy.sparse
-import scipy.sparse.linalg
 
 from . import conditions
 from .axis import Axis, gauss_points, tabulate
@@ -22,13 +19,15 @@ from .function_space import as_model, from_tensor
 from .gluing import box_points
 from .kronecker import Factors, along, full
 from .nitsche import with_weak_conditions
-from .patch_assembly import PatchSystem, systems
+from .patch import Patch
+from .patch_assembly import systems
+from .patch_linear import GluedSystem, places_of, solved
 from .patch_result import PatchSolution
-from .patches import Patch, Patches
+from .patches import Patches
 from .tensor import SENTENCE, SingularSystemError
 
-# Unknowns up to which the sparse system is factorised, pivots below which it is singular, and the most spaces for a tolerance.
-LARGEST, _SINGULAR, _ROUNDS, _FLOOR, _REFINEMENTS = 300_000, 1e-15, 5, 1e-15, 12
+# Unknowns up to which the sparse system is factorised, the most spaces for a tolerance, and what rounding leaves of a relative error.
+LARGEST, _ROUNDS, _FLOOR = 300_000, 5, 1e-15
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -55,7 +54,7 @@ def solve_patches(
     began = time.perf_counter()
     found = _once(forms, patches, largest)
     seconds["solve"] += time.perf_counter() - began
-    error, previous = None, np.inf
+    error, previous, fine = None, np.inf, None
     while estimate or tolerance is not None:
         began = time.perf_counter()
         fine = _once(forms, found.patches.refined(), 8 * largest)
@@ -76,6 +75,11 @@ def solve_patches(
         from_tensor(p.space, _squeezed(t), allowed, p.space.modes)
         for p, t in zip(found.patches.patches, found.tensors, strict=True)
     ]
+    if fine is not None and any(p.space.modes is not None for p in found.patches.patches):
+        error = _distance(
+            dataclasses.replace(found, tensors=[_whole(f, t) for f, t in zip(factors, found.tensors, strict=True)]),
+            fine,
+        )
     return _finished(found, factors, error, tolerance, history, seconds)
 
 
@@ -112,47 +116,11 @@ def _once(forms: list[tuple[Expression, Expression]], patches: Patches, largest:
     try:
         if integral is None and any(_open(whole, known, k) for k in range(count)):
             raise SingularSystemError(SENTENCE)
-        unknowns, residual = _solved(_Global(patches, parts), known, integral, patches.mean)
+        unknowns, residual = solved(GluedSystem(patches, parts), known, integral, patches.mean)
     except SingularSystemError as error:
         raise ValueError(f"{forms[0][0]}: {error}") from None
-    shaped = [unknowns[places] for places in _places(patches, count)]
+    shaped = [unknowns[places] for places in places_of(patches, count)]
     return _Discrete(patches, shaped, residual, int(np.sum(np.isnan(known))))
-
-
-def _places(patches: Patches, count: int) -> list[np.ndarray]:
-    """The unknown of each function and component of each patch."""
-    return [numbers[..., None] * count + np.arange(count) for numbers in patches.numbers]
-
-
-class _Global:
-    """The systems of all patches in the unknowns that they share."""
-
-    def __init__(self, patches: Patches, parts: list[PatchSystem]):
-        self.parts, self.places = parts, _places(patches, parts[0].components)
-        self.size = patches.unknowns * parts[0].components
-
-    def matrix(self) -> scipy.sparse.csr_array:
-        blocks = []
-        for part, place in zip(self.parts, self.places, strict=True):
-            local, flat = part.sparse(), place.ravel()
-            blocks.append((local.data, flat[local.row], flat[local.col]))
-        data, rows, columns = (np.concatenate(each) for each in zip(*blocks, strict=True))
-        return scipy.sparse.csr_array(scipy.sparse.coo_array((data, (rows, columns)), shape=(self.size,) * 2))
-
-    def apply(self, u: np.ndarray) -> np.ndarray:
-        """The operator, to rounding of the fluxes."""
-        return self._gathered([part.apply(u[place]) for part, place in zip(self.parts, self.places, strict=True)])
-
-    def residual(self, u: np.ndarray) -> np.ndarray:
-        """The load minus the operator."""
-        parts = zip(self.parts, self.places, strict=True)
-        return self._gathered([part.load - part.apply(u[place]) for part, place in parts])
-
-    def _gathered(self, values: list[np.ndarray]) -> np.ndarray:
-        found = np.zeros(self.size)
-        for value, place in zip(values, self.places, strict=True):
-            np.add.at(found, place.ravel(), value.ravel())
-        return found
 
 
 def _open(forms: list[Expression], known: np.ndarray, component: int) -> bool:
@@ -207,83 +175,6 @@ def _integral(patches: Patches) -> np.ndarray:
     return found
 
 
-def _solved(
-    system: _Global, known: np.ndarray, integral: np.ndarray | None, mean: float | None
-) -> tuple[np.ndarray, float]:
-    """All unknowns, and the last correction relative to them."""
-    free = np.flatnonzero(np.isnan(known))
-    u = np.where(np.isnan(known), 0.0, known)
-    if not len(free):
-        return u, 0.0
-    A = system.matrix()[free][:, free]
-    if integral is not None:
-        _check_balance(system.residual(u)[free])
-        A = scipy.sparse.block_array([[A, integral[:, None]], [integral[None, :], None]])
-    solve = _factorised(scipy.sparse.csc_array(A))
-    multiplier, before, krylov = 0.0, np.inf, False
-    size = lambda: float(np.linalg.norm(u)) or 1.0
-    for _ in range(_REFINEMENTS):
-        right = system.residual(u)[free]
-        if integral is not None and mean is not None:
-            right = np.append(right - multiplier * integral, mean * np.sum(integral) - integral @ u)
-        step = _krylov(system, solve, free, right) if krylov else solve(right)
-        change = float(np.linalg.norm(step[: len(free)]))
-        if not change < 0.3 * before:
-            if krylov or integral is not None or before < 1e-13 * size():
-                break
-            krylov, before = True, 4 * before  # the factors are too far off for plain correction
-            continue
-        before = change
-        u[free] += step[: len(free)]
-        multiplier += float(step[-1]) if integral is not None else 0.0
-        if change <= 1e-16 * size():
-            break
-    return u, before / size()
-
-
-def _krylov(
-    system: _Global, solve: Callable[[np.ndarray], np.ndarray], free: np.ndarray, right: np.ndarray
-) -> np.ndarray:
-    """The correction by GMRES, with the factors as preconditioner and the operator to rounding of the fluxes."""
-
-    def act(x: np.ndarray) -> np.ndarray:
-        whole = np.zeros(system.size)
-        whole[free] = x
-        return solve(system.apply(whole)[free])
-
-    A = scipy.sparse.linalg.LinearOperator((len(free),) * 2, matvec=act, dtype=float)  # pyright: ignore[reportCallIssue]
-    return scipy.sparse.linalg.gmres(A, solve(right), rtol=1e-6, restart=40, maxiter=2)[0]
-
-
-def _factorised(A: scipy.sparse.csc_array) -> Callable[[np.ndarray], np.ndarray]:
-    """The solve of a sparse system, scaled by its diagonal.
-
-    **Raises:** `SingularSystemError` for one without a unique solution.
-    """
-    diagonal = np.abs(A.diagonal())
-    scale = 1 / np.sqrt(np.where(diagonal > 0, diagonal, np.max(diagonal)))
-    scaled = scipy.sparse.csc_array(scipy.sparse.diags_array(scale) @ A @ scipy.sparse.diags_array(scale))
-    try:
-        lu = scipy.sparse.linalg.splu(
-            scaled, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.1, options={"SymmetricMode": True}
-        )
-    except RuntimeError:
-        raise SingularSystemError(SENTENCE) from None
-    pivots = np.abs(lu.U.diagonal())
-    if np.min(pivots) <= _SINGULAR * np.max(pivots):
-        raise SingularSystemError(SENTENCE)
-    return lambda right: scale * lu.solve(scale * right)
-
-
-def _check_balance(load: np.ndarray) -> None:
-    total, size = float(np.sum(load)), float(np.sum(np.abs(load)))
-    if abs(total) > 1e-8 * size:
-        raise ValueError(
-            f"the load adds up to {total:.4g} over the domain; a problem that leaves the constant free has a solution only for zero. "
-            "Correct the load, or hold the solution somewhere"
-        )
-
-
 def grid(patch: Patch, more: int, finer: Patch | None = None) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
     """Tables of the splines at Gauss points of a patch (or of a finer one), weights with the volume element, and the points of the box `(N, D)`."""
     on = patch if finer is None else finer
@@ -305,6 +196,10 @@ def _distance(one: _Discrete, fine: _Discrete) -> float:
         wrong += float(np.sum(weights[..., None] * (u - w) ** 2))
         whole += float(np.sum(weights[..., None] * w**2))
     return float(np.sqrt(wrong / whole)) if whole else float(np.sqrt(wrong))
+
+
+def _whole(factors: Factors, like: np.ndarray) -> np.ndarray:
+    return full(factors).reshape(like.shape)
 
 
 def _squeezed(tensor: np.ndarray) -> np.ndarray:

@@ -73,7 +73,7 @@ class Geometry:
             fn = Function(
                 self.mapping.coordinates,
                 self._sum(together, coordinates, faces),
-                " + ".join({str(t) for t, _ in together}),
+                " + ".join(dict.fromkeys(str(t) for t, _ in together)),
             )
             found.append(Term(1.0, (fn,), factors, faces))
         return Expression(tuple(found))

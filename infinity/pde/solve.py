@@ -20,6 +20,7 @@ from .function_space import Difference, as_model, coefficients, compressed, dist
 from .kronecker import Factors
 from .nitsche import with_weak_conditions
 from .nonlinear import solve_pointwise
+from .patch_solve import LARGEST as PATCHES
 from .patch_solve import solve_patches
 from .patches import Patches
 from .pointwise import Energy, Weak
@@ -78,6 +79,7 @@ def solve(
       estimate is below it. Without one the space is used as it is.
     - `estimate`: whether to solve on cells of about half the size too, which is what the error estimate comes from.
     - `largest`: the number of unknowns up to which the full tensor is solved for before it is written in few products; above it, products are solved for.
+      On patches it is the most that there may be, 300,000 by default.
 
     **Returns:** a `Solution`; a `PatchSolution` on patches.
 
@@ -102,7 +104,7 @@ def solve(
     if tolerance is not None and not tolerance > 0:
         raise ValueError(f"solve got tolerance={tolerance}; expected a positive number")
     if isinstance(space, Patches):
-        return solve_patches(form, space, tolerance, estimate, largest)
+        return solve_patches(form, space, tolerance, estimate, PATCHES if largest == LARGEST else largest)
     if isinstance(form, Energy | Weak):
         return solve_pointwise(form, space, tolerance, estimate)
     checked, components = check_form(form, space)

@@ -69,6 +69,16 @@ def test_estimate_is_the_error():
     assert "not the 1.0e-14 asked for" in missed.message
 
 
+def test_few_modes_enter_the_estimate():
+    exact = inf.pde.function(lambda x, y: 1 / (1 + 4 * (x - y) ** 2), x, y)
+    b = BSpline((0.0, 1.0), 6, 4)
+    form = u * v + 1e-3 * (u.d(x) * v.d(x) + u.d(y) * v.d(y)) - exact * v
+    result = inf.solve(form, Patches([Space({x: b, y: b}, modes=2)]))
+    assert result.modes == [2]
+    free = inf.solve(form, Patches([Space({x: b, y: b})]))
+    assert result.error_estimate > 20 * free.error_estimate
+
+
 def wave(x, y):
     return jnp.exp(x) * jnp.sin(y)
 
@@ -185,6 +195,10 @@ def bad_inputs():
         ),
     )
     yield "expected at most 10", lambda: inf.solve(LAPLACE - v, free, largest=10)
+    higher = inf.pde.Patches(
+        [(Space({s: right, t: right}), Mapping((s, t), lambda p: p, [(0, 1)] * 2))], coordinates=(x, y)
+    )
+    yield "a mapped patch takes first derivatives", lambda: inf.solve(u.d(x, 2) * v.d(x, 2) + u * v, higher)
     yield "towards='top'", lambda: graded((0, 1), 3, 2, "top")
     yield "below rounding", lambda: graded((1, 2), 400, 9)
 
