@@ -58,7 +58,7 @@ def discover_surface(
     >>> angle = np.linspace(0, 6, 60)
     >>> circle = np.stack([1 + 2 * np.cos(angle), 2 * np.sin(angle)], axis=1)
     >>> print(inf.discover_surface(circle, ["x", "y"]).equation)
-    -2.0*x + x^2 + y^2 = 3
+    -0.666667*x + 0.333333*x^2 + 0.333333*y^2 = 1
     """
     x, names = _checked(points, names, stress)
     scale = np.std(x, axis=0)
