@@ -1,4 +1,4 @@
-"""The command line: `infinity fit`, `predict`, `export`, `invert`, `discover`, `run`, `check` and `doctor`."""
+"""The command line: `infinity fit`, `predict`, `export`, `invert`, `discover`, `dynamics`, `surface`, `run`, `check` and `doctor`."""
 
 from collections.abc import Sequence
 

@@ -417,6 +417,74 @@ def _discover(
     discover_formula(table, chosen, target, folder, words, engine, effort, seed, plots)
 
 
+@app.command("dynamics")
+def _dynamics(
+    data: Annotated[Path, typer.Argument(help="The table of one trajectory, in the order of time.")],
+    time: Annotated[str, typer.Option("--time", "-t", help="The column of times.")],
+    states: Annotated[
+        list[str] | None, typer.Option("--states", help="The states: a,b. [default: all that is left]")
+    ] = None,
+    controls: Annotated[list[str] | None, typer.Option("--controls", help="Inputs that are known: u,v.")] = None,
+    degree: Annotated[int, typer.Option("--degree", help="The highest total power of a term.")] = 2,
+    terms: Annotated[
+        list[str] | None, typer.Option("--term", help="One more term, such as 'x/(1 + x)'; may be repeated.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The folder for the law. [default: runs/<name of DATA>-dynamics]")
+    ] = None,
+) -> None:
+    """Find the equations of motion of a measured trajectory."""
+    from ..io import check_writable, column_names, read_table
+    from .columns import choose_columns, split_names
+    from .folder import check_replaceable
+    from .laws import find_dynamics
+
+    folder = Path("runs") / f"{data.stem}-dynamics" if out is None else out
+    check_replaceable(folder)
+    check_writable(folder)
+    available = column_names(data)
+    driven = split_names(controls, available) or []
+    chosen = choose_columns(str(data), available, [time, *driven], split_names(states, available), [])
+    table = read_table(data, [time, *chosen, *driven])
+    _prepare_jax(False)
+    find_dynamics(table, time, chosen, driven, folder, degree, terms or [])
+
+
+@app.command("surface")
+def _surface(
+    data: Annotated[Path, typer.Argument(help="The table of points.")],
+    columns: Annotated[list[str] | None, typer.Option("--columns", help="Only these coordinates: a,b,c.")] = None,
+    stress: Annotated[
+        bool,
+        typer.Option(
+            "--stress", help="Three principal stresses, or the components xx,yy,zz,yz,xz,xy: offer invariants."
+        ),
+    ] = False,
+    degree: Annotated[int, typer.Option("--degree", help="The highest total power of a term.")] = 2,
+    terms: Annotated[
+        list[str] | None, typer.Option("--term", help="One more term, such as 'x*y^2'; may be repeated.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=_LARGEST_SEED, help="Of the points that are held out.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The folder for the law. [default: runs/<name of DATA>-surface]")
+    ] = None,
+) -> None:
+    """Find the formula that has one value on all points."""
+    from ..io import check_writable, column_names, read_table
+    from .columns import choose_columns, split_names
+    from .folder import check_replaceable
+    from .laws import find_surface
+
+    folder = Path("runs") / f"{data.stem}-surface" if out is None else out
+    check_replaceable(folder)
+    check_writable(folder)
+    available = column_names(data)
+    chosen = choose_columns(str(data), available, [], split_names(columns, available), [])
+    table = read_table(data, chosen)
+    _prepare_jax(False)
+    find_surface(table, chosen, folder, stress, degree, terms or [], seed)
+
+
 @app.command("run")
 def _run(
     configs: Annotated[list[Path], typer.Argument(metavar="CONFIG...", help="TOML files, such as those in configs/.")],

@@ -6,7 +6,7 @@ have not seen decide. Where a plain engine is installed, it searches the raw dat
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,14 @@ from ..fitting.checks import check_finite, check_table
 from .candidates import Candidate, Data, best_first, is_exact, variables
 from .engines import check_operators, chosen, plain_search
 from .expression import Expression
-from .recursion import Search, solve
+from .groups import group_reductions
+from .recursion import Search, put_back, solve
 from .refine import refine
 from .snapping import snapped
 from .surrogate import fit_surrogate
+from .template import read_template, with_template
 from .tree import FUNCTIONS, evaluate, exact, walk
+from .units import Dimension, dimension, dimensions
 from .verdict import EXACT, rounding, verdict
 
 LEAST_ROWS = 10
@@ -60,6 +63,8 @@ def discover(
     weights: Any = None,
     engine: str = "auto",
     operators: Sequence[str] | None = None,
+    units: Mapping[str, str] | None = None,
+    template: str | None = None,
     effort: int = 12,
     seed: int = 0,
     progress: Callable[[dict[str, Any]], None] | None = None,
@@ -75,6 +80,9 @@ def discover(
     is installed.
     - `operators`: the functions that a formula may hold, such as `["exp", "sqrt"]`; all that are known if nothing is given. The search itself does not
     change: formulas with other functions are left out of what it found, so that a law may be missed that a search without them would have come to.
+    - `units`: the unit of every column and of the target, such as `{"m": "kg", "v": "m/s", "E": "J"}`, `"1"` for a pure number. The search then goes through
+    dimensionless groups, and formulas whose units do not agree are left out. Needs pint (`pip install 'infinity[units]'`).
+    - `template`: what is known of the formula, with one `?` for what is searched: `"m*g*h + ?"`, `"exp(-t)*?"`, `"sqrt(?)"`.
     - `effort`: how many surrogates the search may fit; work is counted, not timed, so that a seed gives one answer.
     - `seed`: of the rows that are held out and of the engine.
     - `progress`: called with a dictionary at each step.
@@ -99,16 +107,30 @@ def discover(
             f"effort is {effort!r}; expected how many surrogates may be fitted, a whole number of at least 0"
         )
     search = Search(effort, seed, listener=progress)
-    candidates = solve(data, search)
+    known = None if units is None else dimensions(units, names, target)
+    place = len(data.columns)
+    form = ("x", place) if template is None else read_template(template, names)
+    if known is not None and template is not None:
+        raise ValueError("units and template do not go together yet; give one of them")
+    if known is not None:
+        candidates = _by_groups(data, known, search)
+    elif template is not None:
+        candidates = with_template(form, data, place, lambda inner: solve(inner, search))
+    else:
+        candidates = solve(data, search)
     if beside != "native" and not (candidates and is_exact(candidates[0], data)):
         search.say(0, f"plain search on the raw data by {beside}")
         candidates = best_first([*candidates, *plain_search(beside, data, seed, 200_000)])
+    if known is not None:
+        candidates = [candidate for candidate in candidates if dimension(candidate.tree, known[0]) == known[1]]
     if allowed is not None:
         candidates = [candidate for candidate in candidates if _words(candidate) <= set(allowed)]
     listed = _judged(candidates, data, names, target, seed)
     if not listed:
         raise ValueError(
             f"no formula of the operators {', '.join(operators or ())} has a value at all rows; allow more operators"
+            if operators
+            else "no formula with these units has a value at all rows; leave units out to see the others"
         )
     surrogate = None
     if _recommended(listed)[0].metrics["heldout"] >= rounding(data):
@@ -122,6 +144,20 @@ def discover(
     best, candidate = _recommended(listed)
     found, message = verdict(best, candidate, data, surrogate)
     return Discovery(best, _pareto([e for e, _ in listed]), found, message, tuple(search.trace), beside)
+
+
+def _by_groups(data: Data, known: tuple[list[Dimension], Dimension], search: Search) -> list[Candidate]:
+    """What is found in dimensionless groups, for the simplest choices of them."""
+    found: list[Candidate] = []
+    for reduction in group_reductions(*known):
+        smaller = reduction.apply(data)
+        if smaller is None:
+            continue
+        search.say(0, f"units leave {len(smaller.columns)} groups of {len(data.columns)} variables")
+        found = best_first([*found, *put_back(reduction, solve(smaller, search, 1), data)])
+        if found and is_exact(found[0], data):
+            break
+    return found
 
 
 def _checked(

@@ -12,11 +12,12 @@ an integer is exact. Names that hold other characters stand in backquotes.
 
 import re
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 
 from .algebra import add, apply, minus, mul, over, power
-from .tree import FUNCTIONS, Tree, number
+from .tree import FUNCTIONS, Tree, number, replaced
 
 _TOKEN = re.compile(
     r"\s*(?:(\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)|`([^`]+)`|([^\W\d]\w*)|(\*\*|[-+*/^()]))"
@@ -41,6 +42,13 @@ def parse(text: str, names: Sequence[str]) -> tuple[Tree, np.ndarray]:
     if reader.at < len(reader.tokens):
         raise ValueError(f"{text!r} has {reader.tokens[reader.at][1]!r} where an operator or its end was expected")
     return tree, np.array(reader.constants, dtype=float)
+
+
+def read_exact(text: str, names: Sequence[str]) -> Tree:
+    """A formula from text in which every number stays as it is."""
+    tree, constants = parse(text, names)
+    ratios = [Fraction(repr(value)).as_integer_ratio() for value in constants.tolist()]
+    return replaced(tree, {("c", k): ("q", above, below) for k, (above, below) in enumerate(ratios)})
 
 
 class _Reader:

@@ -93,7 +93,7 @@ def _apart(data: Data, surrogate: Surrogate, search: Search, depth: int, found: 
         smaller = reduction.apply(data)
         if smaller is None or not smaller.columns:
             found = best_first(
-                [*found, *_put_back(reduction, solve(smaller, search, depth + 1) if smaller is not None else [], data)]
+                [*found, *put_back(reduction, solve(smaller, search, depth + 1) if smaller is not None else [], data)]
             )
             continue
         search.surrogates -= 1
@@ -112,7 +112,7 @@ def _apart(data: Data, surrogate: Surrogate, search: Search, depth: int, found: 
             f"{reduction.kind} to {len(smaller.columns)} variables: misses {ratio:.2f} times as much, {'taken' if good else 'left'}",
         )
         if good:
-            found = best_first([*found, *_put_back(reduction, solve(smaller, search, depth + 1, fitted), data)])
+            found = best_first([*found, *put_back(reduction, solve(smaller, search, depth + 1, fitted), data)])
             if is_exact(found[0], data):
                 return found
             break
@@ -130,7 +130,8 @@ def _enough(found: list[Candidate], surrogate: Surrogate) -> bool:
     return bool(found) and found[0].complexity <= SHORT and found[0].mean_square <= surrogate.heldout
 
 
-def _put_back(reduction: Reduction, solved: list[Candidate], data: Data) -> list[Candidate]:
+def put_back(reduction: Reduction, solved: list[Candidate], data: Data) -> list[Candidate]:
+    """Formulas of the new variables as formulas of the old ones, refined on the measurements."""
     out = []
     for candidate in solved[:CARRIED]:
         tree = mul(reduction.prefactor, substituted(candidate.tree, reduction.variables))

@@ -209,3 +209,15 @@ def test_bad_trajectories(change, message):
     given = {"t": T, "states": PENDULUM, **change}
     with pytest.raises(ValueError, match=message):
         inf.discover_dynamics(given.pop("t"), given.pop("states"), **given)
+
+
+@pytest.mark.slow
+def test_standard_errors_are_those_of_repeated_experiments():
+    off = []
+    for seed in range(40):
+        found = inf.discover_dynamics(T, noisy(PENDULUM, 0.03, seed), ["x", "v"])
+        if [len(e.constants) for e in found.equations] == [1, 2]:
+            for equation, truth in zip(found.equations, ([1.0], [-0.3, -4.0]), strict=True):
+                off += list((np.array(equation.constants) - truth) / np.array(equation.errors))
+    assert len(off) >= 3 * 36
+    assert 0.85 < np.std(off) < 1.15

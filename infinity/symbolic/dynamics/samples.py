@@ -71,7 +71,7 @@ def checked(
 
     **Raises:** `ValueError` that names the trajectory, the row and the column.
     """
-    several = isinstance(states, (list, tuple)) and len(states) > 0 and np.ndim(states[0]) >= 1 and not np.isscalar(t)
+    several = isinstance(states, (list, tuple)) and len(states) > 0 and np.ndim(states[0]) >= 1
     several = several and isinstance(t, (list, tuple)) and np.ndim(t[0]) == 1
     times = cast(list[Any], list(t) if several else [t])
     values = cast(list[Any], list(states) if several else [states])

@@ -12,8 +12,8 @@ from jaxtyping import Float
 
 from ..algebra import ONE, apply, mul, power
 from ..derivative import derivative
-from ..parse import parse
-from ..tree import FUNCTIONS, Tree, evaluate, exact, number, replaced
+from ..parse import read_exact
+from ..tree import FUNCTIONS, Tree, evaluate, exact, number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,10 +120,3 @@ def make_library(
         places.append((len(found), list(names).index(name)))
         found.append(read_exact(text, names))
     return Library(tuple(found), states, tuple(places))
-
-
-def read_exact(text: str, names: Sequence[str]) -> Tree:
-    """A formula from text in which every number stays as it is."""
-    tree, constants = parse(text, names)
-    ratios = [value.as_integer_ratio() for value in constants.tolist()]
-    return replaced(tree, {("c", k): ("q", above, below) for k, (above, below) in enumerate(ratios)})

@@ -58,7 +58,7 @@ def discover_surface(
     >>> angle = np.linspace(0, 6, 60)
     >>> circle = np.stack([1 + 2 * np.cos(angle), 2 * np.sin(angle)], axis=1)
     >>> print(inf.discover_surface(circle, ["x", "y"]).equation)
-    -2.0*x + x^2 + y^2 = 3
+    -0.666667*x + 0.333333*x^2 + 0.333333*y^2 = 1
     """
     x, names = _checked(points, names, stress)
     scale = np.std(x, axis=0)
@@ -94,7 +94,7 @@ def discover_surface(
         Expression(tree, (), names, name)
         for name, tree in zip(whole.family.names, whole.family.features.terms, strict=True)
     )
-    found, message = _verdict(x / relative, whole, heldout)
+    found, message = _verdict(x / relative, whole, heldout, "deviations" if errors is None else "errors")
     return Surface(
         _expression(whole), whole.level, float(whole.errors[-1]), features, names, tuple(relative.tolist()), whole.distance, found, message,
         {"heldout": heldout}, tuple(trace),
@@ -141,17 +141,20 @@ def _distance(f: Fit, x: np.ndarray, relative: np.ndarray) -> float:
     return float("inf") if on is None else float(np.sqrt(np.mean(np.sum(((x - on) / relative) ** 2, axis=1))))
 
 
-def _verdict(x: np.ndarray, whole: Fit, heldout: float) -> tuple[bool, str]:
+def _verdict(x: np.ndarray, whole: Fit, heldout: float, unit: str) -> tuple[bool, str]:
     narrow = float(np.sqrt(max(np.min(np.linalg.eigvalsh(np.cov(x.T))), 0.0)))
     size = float(np.sqrt(np.trace(np.cov(x.T)) / x.shape[1]))
     # A plane is as narrow as its noise: there the whole spread counts.
     flat = narrow < 2 * whole.distance and len(whole.chosen) <= x.shape[1]
     allowed = THIN * (size if flat else narrow)
     if heldout > max(1.5 * whole.distance, ROUNDING * size):
-        return False, f"no surface is found: unseen points are {heldout:.2g} away, the others {whole.distance:.2g}"
+        return (
+            False,
+            f"no surface is found: unseen points are {heldout:.2g} {unit} away, the others {whole.distance:.2g}",
+        )
     if whole.distance > allowed:
         return (
             False,
-            f"no surface is found: the points are {whole.distance:.2g} away from the best one, and only {narrow:.2g} wide",
+            f"no surface is found: points are {whole.distance:.2g} {unit} away from the best one, and only {narrow:.2g} wide",
         )
-    return True, f"a surface is found: the points are {whole.distance:.2g} of their deviation away from it"
+    return True, f"a surface is found: points are {whole.distance:.2g} {unit} away from it"

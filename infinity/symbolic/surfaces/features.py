@@ -15,7 +15,8 @@ from jaxtyping import Float
 
 from ..algebra import ZERO, add, minus, mul, power
 from ..candidates import cost
-from ..dynamics.terms import Library, make_library, read_exact
+from ..dynamics.terms import Library, make_library
+from ..parse import read_exact
 from ..tree import Tree, indices, number
 
 INVARIANTS = ("I1", "I2", "I3", "J2", "q", "J3")

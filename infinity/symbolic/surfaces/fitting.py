@@ -47,7 +47,7 @@ def smallest(A: Float[np.ndarray, "*b K K"], B: Float[np.ndarray, "*b K K"]) -> 
     >>> import numpy as np
     >>> from infinity.symbolic.surfaces.fitting import smallest
     >>> value, c = smallest(np.diag([4.0, 1.0]), np.diag([1.0, 2.0]))
-    >>> float(round(value, 12)), np.abs(np.round(c / c[1], 12)).tolist()
+    >>> float(np.round(value, 12)), np.abs(np.round(c / c[1], 12)).tolist()
     (0.5, [0.0, 1.0])
     """
     scale = np.sqrt(np.maximum(np.diagonal(B, axis1=-2, axis2=-1), 1e-300))
