@@ -47,7 +47,7 @@ WORTHWHILE = 0.97
 LINK_WORTHWHILE = 0.8
 FUNCTIONS, MORE_MODES, FEW_MODES, MOST_MODES = 8, 2.5, 6, 20
 DENSE_MODES, DENSE_ROWS_PER_UNKNOWN = 8, 1.5
-SQUARE_MODES = 16
+SQUARE_MODES, SQUARE_STARTS = 16, 3
 RICH_FUNCTIONS, RICH_MODES, RICH_ROWS_PER_UNKNOWN = 12, 8, 1.2
 # Below this error more modes are not worth their time.
 RANK_ABOVE = 1e-3
@@ -211,12 +211,15 @@ def select(
     trials: list[Trial] = []
     best: tuple[Trial, Size, DirectFit] | None = None
 
-    def attempt(name: str, size: Size, functions: int, starts: int = 1, pilot: DirectFit | None = None) -> Trial:
+    def attempt(
+        name: str, size: Size, functions: int, starts: int = 1, pilot: DirectFit | None = None, first: int = 0
+    ) -> tuple[Trial, DirectFit]:
         nonlocal best
         began = time.perf_counter()
         rows, most = pilot_rows(size), TRIAL_ITERATIONS if starts == 1 else NOISY_ITERATIONS
         if pilot is None:
-            found = [samples.fit(name, start(size, member), rows, most_iterations=most) for member in range(starts)]
+            members = range(first, first + starts)
+            found = [samples.fit(name, start(size, member), rows, most_iterations=most) for member in members]
         else:
             found = [samples.fit(name, pilot.model, rows, pilot.evidence)]
         trial = Trial(
@@ -232,7 +235,7 @@ def select(
         trials.append(trial)
         if best is None or trial.error < _margin(trial, best[0]) * best[0].error:
             best = (trial, size, found[0])
-        return trial
+        return trial, found[0]
 
     def pilot_rows(size: Size) -> int:
         wanted = max(PILOT_ROWS, PILOT_ROWS_PER_UNKNOWN * size.unknowns(outputs) // outputs)
@@ -276,10 +279,12 @@ def select(
     if free and best[0].error > CLEAN and 0 <= y.min() < squares_count_from(y)[0]:
         # A norm has a kink at zero that no number of modes describes; its square may have none, but needs all of its modes at once.
         square = sized(FUNCTIONS - 1, FUNCTIONS, SQUARE_MODES, DENSE_ROWS_PER_UNKNOWN)
-        if square is not None:
-            attempt(squared(y), square, FUNCTIONS)
-            if best[1] is square and not best[2].converged:
-                attempt(squared(y), square, FUNCTIONS, pilot=best[2])
+        for first in range(SQUARE_STARTS if square is not None else 0):
+            tried, fit = attempt(squared(y), square, FUNCTIONS, first=first)
+            if tried.error <= best[0].error and not fit.converged:
+                tried = attempt(squared(y), square, FUNCTIONS, pilot=fit)[0]
+            if best[1] is not square or best[0].error < CLEAN:
+                break
     # Where many modes win there are rows enough for them, and finer functions of fewer would cost more than they give.
     wide = best[1] is larger or best[1] is square
     rich = None

@@ -21,7 +21,7 @@ def _registry() -> Any:
         import pint  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ValueError("units are read by pint, which is not installed: pip install 'infinity[units]'") from error
-    return pint.UnitRegistry(non_int_type=Fraction)
+    return pint.UnitRegistry(non_int_type=Fraction)  # pyright: ignore[reportArgumentType]
 
 
 def dimension_of(text: str, column: str) -> Dimension:
