@@ -266,41 +266,43 @@ def select(
     assert best is not None
     if smooth is not None:
         attempt(best[0].link, smooth, functions)
-    chosen = best[0]
-    if chosen.error < CLEAN or modes < FEW_MODES:
-        # Without noise a smooth law is pinned down by few rows an unknown, and what few modes leave over looks like noise.
-        dense = sized(FUNCTIONS - 1, FUNCTIONS, DENSE_MODES, DENSE_ROWS_PER_UNKNOWN)
-        if dense is not None and dense.modes > modes:
-            attempt(chosen.link, dense, FUNCTIONS)
-    larger = sized(chosen.degree, functions, min(round(MORE_MODES * modes), MOST_MODES), ROWS_PER_UNKNOWN)
-    if larger is not None and larger.modes > modes >= FEW_MODES and chosen.error > RANK_ABOVE:
-        attempt(chosen.link, larger, functions)
     square = None
     if free and best[0].error > CLEAN and 0 <= y.min() < squares_count_from(y)[0]:
         # A norm has a kink at zero that no number of modes describes; its square may have none, but needs all of its modes at once.
         square = sized(FUNCTIONS - 1, FUNCTIONS, SQUARE_MODES, DENSE_ROWS_PER_UNKNOWN)
+        others = best[0].error
         for first in range(SQUARE_STARTS if square is not None else 0):
             tried, fit = attempt(squared(y), square, FUNCTIONS, first=first)
-            if tried.error <= best[0].error and not fit.converged:
-                tried = attempt(squared(y), square, FUNCTIONS, pilot=fit)[0]
+            if tried.error < others and not fit.converged:
+                attempt(squared(y), square, FUNCTIONS, pilot=fit)
             if best[1] is not square or best[0].error < CLEAN:
                 break
-    # Where many modes win there are rows enough for them, and finer functions of fewer would cost more than they give.
-    wide = best[1] is larger or best[1] is square
-    rich = None
-    if chosen.error > CLEAN and not wide:
-        # One start of a rich model errs wildly where there are few data, the average of two does not; the evidence decides how much of it is used.
-        rich, count = sized(3, RICH_FUNCTIONS, RICH_MODES, RICH_ROWS_PER_UNKNOWN), RICH_FUNCTIONS
-        if rich is None or rich.modes < FEW_MODES:
-            rich, count = sized(3, FUNCTIONS, RICH_MODES, RICH_ROWS_PER_UNKNOWN), FUNCTIONS
-        rich = rich if rich is not None and rich.unknowns(outputs) > chosen.unknowns else None
-        if rich is not None:
-            attempt(chosen.link, rich, count, starts=2)
-    if chosen.error > FINE_ABOVE and rich is None and not wide:
-        # The evidence decides how much of a fine spline is used, so that it needs fewer rows an unknown.
-        finer = sized(3, FINE_FUNCTIONS, FINE_MODES, FINE_ROWS_PER_UNKNOWN)
-        if finer is not None:
-            attempt(chosen.link, finer, FINE_FUNCTIONS)
+    if square is None or best[1] is not square:
+        chosen = best[0]
+        if chosen.error < CLEAN or modes < FEW_MODES:
+            # Without noise a smooth law is pinned down by few rows an unknown, and what few modes leave over looks like noise.
+            dense = sized(FUNCTIONS - 1, FUNCTIONS, DENSE_MODES, DENSE_ROWS_PER_UNKNOWN)
+            if dense is not None and dense.modes > modes:
+                attempt(chosen.link, dense, FUNCTIONS)
+        larger = sized(chosen.degree, functions, min(round(MORE_MODES * modes), MOST_MODES), ROWS_PER_UNKNOWN)
+        if larger is not None and larger.modes > modes >= FEW_MODES and chosen.error > RANK_ABOVE:
+            attempt(chosen.link, larger, functions)
+        # Where many modes win there are rows enough for them, and finer functions of fewer would cost more than they give.
+        wide = best[1] is larger
+        rich = None
+        if chosen.error > CLEAN and not wide:
+            # One start of a rich model errs wildly where there are few data, the average of two does not; the evidence decides how much of it is used.
+            rich, count = sized(3, RICH_FUNCTIONS, RICH_MODES, RICH_ROWS_PER_UNKNOWN), RICH_FUNCTIONS
+            if rich is None or rich.modes < FEW_MODES:
+                rich, count = sized(3, FUNCTIONS, RICH_MODES, RICH_ROWS_PER_UNKNOWN), FUNCTIONS
+            rich = rich if rich is not None and rich.unknowns(outputs) > chosen.unknowns else None
+            if rich is not None:
+                attempt(chosen.link, rich, count, starts=2)
+        if chosen.error > FINE_ABOVE and rich is None and not wide:
+            # The evidence decides how much of a fine spline is used, so that it needs fewer rows an unknown.
+            finer = sized(3, FINE_FUNCTIONS, FINE_MODES, FINE_ROWS_PER_UNKNOWN)
+            if finer is not None:
+                attempt(chosen.link, finer, FINE_FUNCTIONS)
     trial, size, pilot = best
     cost = len(x) * outputs * float(size.unknowns(outputs)) ** 2 * 2 * 40
     members = 1 if trial.error < LOCAL_ABOVE else int(np.clip(ENSEMBLE_WORK / cost, 1, MOST_MEMBERS))
