@@ -7,6 +7,8 @@ for all places at once by a distance transform. Where the level set ends at a fa
 spread over all of the set instead.
 """
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float
 
@@ -46,7 +48,7 @@ def nearby(
     beside = _beside(table > 0)
     if not beside.any():
         return z
-    places = distance_transform_edt(~beside, return_distances=False, return_indices=True)
+    places: Any = distance_transform_edt(~beside, return_distances=False, return_indices=True)
     nearest = np.ravel_multi_index(tuple(places), table.shape).ravel()
     slopes = np.stack([np.gradient(table, axis=d).ravel() for d in range(D)], axis=1)
     nodes = np.stack(np.unravel_index(np.arange(table.size), table.shape), axis=1)
