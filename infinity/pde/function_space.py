@@ -40,14 +40,17 @@ def coefficients(system: System, unknowns: Factors) -> Factors:
 def as_model(space: Space, factors: Factors, components: int) -> KHRONOS:
     """The separable model with these coefficients; the component is the mixing of its outputs."""
     bases = list(space.bases.values())
+    # One axis for all coordinates that share a basis: making one costs more than a small solve.
+    axes = {
+        id(b): ModelAxis("bspline", np.asarray(b.breakpoints, float).tolist(), {"degree": b.degree})
+        for b in {id(b): b for b in bases}.values()
+    }
     fields = {
         "factors": tuple(jnp.asarray(factor.T) for factor in factors[: len(bases)]),
         "mixing": jnp.asarray(factors[-1]) if components > 1 else None,
         "additive": None,
         "constant": None,
-        "axes": tuple(
-            ModelAxis("bspline", np.asarray(b.breakpoints, float).tolist(), {"degree": b.degree}) for b in bases
-        ),
+        "axes": tuple(axes[id(b)] for b in bases),
         "scalar": components == 1,
     }
     model = object.__new__(KHRONOS)  # the constructor would draw random factors first
