@@ -165,7 +165,7 @@ def main() -> None:
         "",
         f"{n} points a call, float64, one process bound to one core, its CPU time (others use the machine); scipy: 100 points.",
         "Success is a residual of at most 1e-10 of the range of values. Iterations are evaluations of value and gradient after the first.",
-        "The call does everything; the projection is its compiled first part alone.",
+        "The call does everything; the projection is its compiled part alone, from the starts themselves (without the grid's first guess).",
         "",
         "| model | D | level | method | success | iterations, mean | most | us a point, the call | us, projection |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",

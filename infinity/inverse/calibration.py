@@ -70,7 +70,7 @@ class Calibration:
         distance = distance / ((1 - pull) * np.maximum(1 - own, 1e-12))
         order = np.argsort(distance, axis=-1)
         mass = np.cumsum(np.take_along_axis(self.weights, order, -1), axis=-1)
-        place = np.sum(mass < level, axis=-1, keepdims=True)
+        place = np.sum(mass < np.asarray(self._share(level))[..., None], axis=-1, keepdims=True)
         sizes = np.take_along_axis(distance, order, -1)
         return np.sqrt(np.take_along_axis(sizes, np.minimum(place, sizes.shape[-1] - 1), -1)[..., 0])
 
@@ -83,11 +83,18 @@ class Calibration:
         order = np.argsort(self.samples, axis=-2)
         values = np.take_along_axis(self.samples, order, -2)
         mass = np.cumsum(np.take_along_axis(np.broadcast_to(self.weights[..., None], values.shape), order, -2), axis=-2)
-        ends = []
-        for share in ((1 - level) / 2, (1 + level) / 2):
+        ends, wide = [], np.asarray(self._share(level))[..., None, None]
+        for share in ((1 - wide) / 2, (1 + wide) / 2):
             place = np.minimum(np.sum(mass < share, axis=-2, keepdims=True), values.shape[-2] - 1)
             ends.append(np.take_along_axis(values, place, -2)[..., 0, :])
         return ends[0], ends[1]
+
+    def _share(self, level: float) -> Any:
+        """The part of the samples to take for a region of a probability.
+
+        Another point of the posterior would have the weight `1 / effective` beside them, on average, and the region is to hold it with that probability.
+        """
+        return np.minimum(level * (1 + 1 / np.asarray(self.effective)), 1.0)
 
     def _distance(self, theta: np.ndarray) -> np.ndarray:
         scale = np.maximum(self.std, 1e-300)

@@ -2,9 +2,9 @@ r"""Level sets: many points at which a model has a given value.
 
     { x in the box : y(x) = value }
 
-`"projection"` moves random starts along the gradient, to a point near each; `"bracketing"` searches the segment from each start to one on the other side of the
-level; `"coordinate"` moves each start along one input alone, where the answer is the nearest root of a polynomial a cell. What projection misses,
-bracketing finds.
+`"projection"` moves random starts along the gradient, to a point near each, in up to three dimensions from a first guess on a coarse grid; `"bracketing"`
+searches the segment from each start to one on the other side of the level; `"coordinate"` moves each start along one input alone, where the answer is the
+nearest root of a polynomial a cell. What projection misses, bracketing finds.
 """
 
 import dataclasses
@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float, Int, PRNGKeyArray
 from ..shapes import rounded_up
 from .coordinate import along_coordinate
 from .inputs import check_name
+from .nearby import SIDES, grid, nearby
 from .projection import bracket, project, values
 from .spread import spread
 from .subject import Subject, subject_of
@@ -34,7 +35,8 @@ class LevelSet:
     """Points of a level set.
 
     **Fields:** `points` `(n, D)` in physical units, columns `names`; `success` `(n,)`, whether the model has the `value` there, to the `tolerance` (in
-    units of the target); `values` `(n,)`, what it has; `iterations` `(n,)`, evaluations of value and gradient after the first; `status` and `message`, how
+    units of the target); `values` `(n,)`, what it has; `iterations` `(n,)`, evaluations of value and gradient after the first;
+    `status` and `message`, how
     it went, in a word and in a sentence.
     """
 
@@ -102,9 +104,11 @@ def level_set(
     subject = subject_of(model, target, known, domain)
     z = _starts(subject, n, key, starts)
     look, seen = _looked(subject)
-    level, tol = subject.inner(float(value)), _tolerance(subject, float(value), seen, tolerance)
+    level, tol, whole = subject.inner(float(value)), _tolerance(subject, float(value), seen, tolerance), seen
     if not seen.min() < level < seen.max():
         look, seen = _checked_level(subject, float(value), level, look, seen, tol)
+    if method == "projection" and z.shape[1] in SIDES:
+        z = nearby(z, whole - level, spread=starts is None)
     padded = jnp.asarray(np.resize(z, (rounded_up(max(len(z), 64)), z.shape[1])), subject.dtype)
     at, close = jnp.asarray(level, subject.dtype), jnp.asarray(tol, subject.dtype)
     if method == "coordinate":
@@ -148,8 +152,9 @@ def _starts(subject: Subject, n: int, key: PRNGKeyArray | None, starts: Any) -> 
 
 
 def _looked(subject: Subject) -> tuple[np.ndarray, np.ndarray]:
-    """Points spread over the box, and the values there."""
-    look = spread(_LOOK, len(subject.inputs.free))
+    """Points spread over the box, a grid where they are few dimensions, and the values there."""
+    D = len(subject.inputs.free)
+    look = grid(D) if D in SIDES else spread(_LOOK, D)
     seen = np.asarray(values(subject.function, jnp.asarray(look, subject.dtype)), float)
     if not np.isfinite(seen).all():
         where = subject.inputs.place(look[~np.isfinite(seen)][:1])[0]

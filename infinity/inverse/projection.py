@@ -1,9 +1,11 @@
 r"""Points of a level set, a batch at once: projection along the gradient, and a bracket where it does not arrive.
 
-    z <- clip(z - t (u(z) - c) g / |g|^2),    g the gradient without the parts that push outward at an active bound, |step| <= 0.3
+    z <- clip(z - t (u(z) - c) g / |g|^2),    t = 2 / (1 + sqrt(1 - 2 q)),    q = (u(z) - c) g^T H g / |g|^4,    |step| <= 0.3
 
-A step that does not make the residual smaller is taken back and `t` chosen by a parabola. Where this gets stuck, a segment to a point of the opposite sign
-holds a solution: it is found by inverse cubic interpolation of values and slopes at both ends of a bracket, and by halving where that cannot be trusted.
+`g` is the gradient without the parts that push outward at an active bound. The step goes to the root of the parabola along it, and twice as far as Newton's
+where that has none, which leaves the neighbourhood of an extremum. One that does not make the residual smaller is taken back and made shorter by a parabola.
+Where this gets stuck, a segment to a point of the opposite sign holds a solution: it is found by inverse cubic interpolation of values and slopes at both
+ends of a bracket, and by halving where that cannot be trusted.
 """
 
 from typing import Any, NamedTuple
@@ -14,8 +16,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 _LONGEST = 0.3  # of the box, in each coordinate
-_SHORTEST = 0.1  # of Newton's step: below, a start is stuck
-_TRIALS = 7
+_SHORTEST = 0.1  # of the whole step: below, a start is stuck
+_TRIALS = 6
 _HALVINGS = 80
 # Numbers in a block of points: a block's rows stay in the cache, and the slowest point of few others is waited for.
 _BLOCK = 1024
@@ -48,23 +50,31 @@ def project(
 ) -> tuple[Float[Array, "N D"], Bool[Array, " N"], Int[Array, " N"]]:
     """Move points to the level set along the gradient.
 
-    **Arguments:** a function with `value_and_gradient`, as `Tables`; points of the unit box; the level; the residual that is small enough.
+    **Arguments:** a function with `value_and_gradient` and `bend`, as `Tables`; points of the unit box; the level; the residual that is small enough.
 
     **Returns:** the points, whether each arrived, and how many steps it took.
     """
 
     def work(z: Array) -> tuple:
-        def step(state: tuple) -> tuple:
-            z, r, g, t, count, trial = state
+        def at(z: Array) -> tuple:
+            """The residual, and the step to the root of the parabola along the gradient."""
+            value, g = function.value_and_gradient(z)
+            r = value - level
             outward = ((z <= 0) & (r[:, None] * g > 0)) | ((z >= 1) & (r[:, None] * g < 0))
             g = jnp.where(outward, 0.0, g)
             square = jnp.sum(g * g, axis=1)
-            newton = (-r / jnp.where(square > 0, square, 1.0))[:, None] * g
-            longest = jnp.max(jnp.abs(newton), axis=1)
+            square = jnp.where(square > 0, square, 1.0)
+            bend = 2 * function.bend(z, g) * r / (square * square)
+            longer = 2 / (1 + jnp.sqrt(jnp.maximum(1 - jnp.where(jnp.isfinite(bend), bend, 0.0), 0.0)))
+            return r, (-longer * r / square)[:, None] * g
+
+        def step(state: tuple) -> tuple:
+            z, r, whole, t, count, trial = state
+            longest = jnp.max(jnp.abs(whole), axis=1)
             t = jnp.minimum(t, _LONGEST / jnp.maximum(longest, 1e-30))
-            moved = jnp.clip(z + t[:, None] * newton, 0.0, 1.0)
-            value, gradient = function.value_and_gradient(moved)
-            rest, waiting = value - level, (jnp.abs(r) > tolerance) & (t > _SHORTEST)
+            moved = jnp.clip(z + t[:, None] * whole, 0.0, 1.0)
+            rest, following = at(moved)
+            waiting = (jnp.abs(r) > tolerance) & (t > _SHORTEST)
             better = (jnp.abs(rest) < jnp.abs(r)) & waiting
             # Taken back: where the parabola through both ends, with the slope at the first, meets the level.
             curvature = (rest / r - 1 + t) / (t * t)
@@ -73,14 +83,14 @@ def project(
             return (
                 jnp.where(better[:, None], moved, z),
                 jnp.where(better, rest, r),
-                jnp.where(better[:, None], gradient, g),
+                jnp.where(better[:, None], following, whole),
                 jnp.where(better, 1.0, back),
                 count + waiting,
                 trial + 1,
             )
 
-        value, gradient = function.value_and_gradient(z)
-        start = (z, value - level, gradient, jnp.ones_like(value), jnp.zeros(value.shape, jnp.int32), 0)
+        r, whole = at(z)
+        start = (z, r, whole, jnp.ones_like(r), jnp.zeros(r.shape, jnp.int32), 0)
         goes_on = lambda state: (state[5] < _TRIALS) & jnp.any((jnp.abs(state[1]) > tolerance) & (state[3] > _SHORTEST))
         z, r, _, _, count, _ = jax.lax.while_loop(goes_on, step, start)
         return z, jnp.abs(r) <= tolerance, count

@@ -87,9 +87,13 @@ def subject_of(
     o = _output(target, targets)
     dtype = dtype_of(model)
     known_point = jnp.asarray(np.nan_to_num(inputs.point), dtype)
-    pointwise = Pointwise(
-        _Output(function, o), jnp.asarray(low, dtype), jnp.asarray(high - low, dtype), known_point, inputs.free
-    )
+    box = jnp.asarray(low, dtype), jnp.asarray(high - low, dtype)
+    pointwise = Pointwise(_Output(function, o), *box, known_point, inputs.free, True)
+    point = jax.ShapeDtypeStruct((len(inputs.free),), dtype)
+    try:
+        eqx.filter_eval_shape(pointwise.second, point, point)
+    except (TypeError, NotImplementedError):  # such as one with a backward derivative of its own
+        pointwise = dataclasses.replace(pointwise, twice=False)
     return Subject(pointwise, None, inputs, targets[o], Part("identity"), 0.0, 1.0, dtype)
 
 

@@ -82,6 +82,25 @@ class Tables(eqx.Module):
         ]
         return total, jnp.stack(gradient, axis=1)
 
+    def bend(self, z: Float[Array, "B D"], along: Float[Array, "B D"]) -> Float[Array, " B"]:
+        """The second derivatives of a block of points, each in a direction: of products of series to second order."""
+        row, v = self._locate(z.T)
+        whole, first, second, alone = 1.0, 0.0, 0.0, 0.0
+        for d in range(len(self.cells)):
+            powers, value = self._row(row[d])
+            slope = half = jnp.zeros_like(value)
+            for k in range(self.powers.shape[1] - 2, -1, -1):
+                half = half * v[d][:, None] + slope
+                slope = slope * v[d][:, None] + value
+                value = value * v[d][:, None] + powers[:, k]
+            step = (along[:, d] / _take(self.half, row[d]))[:, None]
+            slope, half = slope * step, half * (step * step)
+            second = second * value + first * slope + whole * half
+            first = first * value + whole * slope
+            whole = whole * value
+            alone = alone + half[:, -1]
+        return 2 * (jnp.sum(jnp.asarray(second)[:, :-1], axis=1) + alone)
+
     def _row(self, row: Array) -> tuple[Float[Array, "B P lanes"], Float[Array, "B lanes"]]:
         powers = _take(self.powers, row)
         return powers, powers[:, -1]
@@ -126,7 +145,7 @@ class Pointwise(eqx.Module):
     """Any function of a point as the same interface: `function` from physical coordinates to a number, over the unit box.
 
     **Fields:** the `function` `(D,) -> ()`; `lower`, `width` `(d,)` of the free inputs; `known` `(D,)`, a full point with the values of the others; static
-    `free`, which inputs are free.
+    `free`, which inputs are free, and `twice`, whether JAX can differentiate the function forward, a second time.
     """
 
     function: eqx.Module
@@ -134,6 +153,7 @@ class Pointwise(eqx.Module):
     width: Float[Array, " d"]
     known: Float[Array, " D"]
     free: tuple[int, ...] = eqx.field(static=True)
+    twice: bool = eqx.field(static=True)
 
     @property
     def dimensions(self) -> int:
@@ -151,6 +171,15 @@ class Pointwise(eqx.Module):
     def value_and_gradient(self, z: Float[Array, "B d"]) -> tuple[Float[Array, " B"], Float[Array, "B d"]]:
         """Values and gradients of a block of points."""
         return jax.vmap(jax.value_and_grad(self.__call__))(z)
+
+    def bend(self, z: Float[Array, "B d"], along: Float[Array, "B d"]) -> Float[Array, " B"]:
+        """The second derivatives of a block of points, each in a direction; zero where they cannot be had."""
+        return jax.vmap(self.second)(z, along) if self.twice else jnp.zeros(len(z), z.dtype)
+
+    def second(self, z: Float[Array, " d"], along: Float[Array, " d"]) -> Float[Array, ""]:
+        """The second derivative at a point in a direction."""
+        slope = lambda z: jax.jvp(self.__call__, (z,), (along,))[1]
+        return jax.jvp(slope, (z,), (along,))[1]
 
 
 def _take(table: Array, row: Array) -> Array:

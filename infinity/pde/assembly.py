@@ -164,6 +164,8 @@ def _idle(
 
     I - P_1 x .. x P_D = sum_d P_1 x .. x (I - P_d) x I .. x I
     """
+    if not any(P is not None for projectors in rollers for P in projectors):
+        return []
     size = sum(abs(number) * float(np.prod([np.linalg.norm(m, 2) for m in matrices])) for number, matrices in operators)
     found = []
     for component, projectors in enumerate(rollers):

@@ -11,7 +11,8 @@ import numpy as np
 import scipy.linalg
 
 from ..basis import Axis as ModelAxis
-from ..models import KHRONOS
+from ..models import KHRONOS, HiDeNN
+from ..models.hidenn import MOST_DIMENSIONS
 from ..models.norm import norm
 from .assembly import System
 from .axis import gauss_points, tabulate
@@ -39,20 +40,40 @@ def coefficients(system: System, unknowns: Factors) -> Factors:
 def as_model(space: Space, factors: Factors, components: int) -> KHRONOS:
     """The separable model with these coefficients; the component is the mixing of its outputs."""
     bases = list(space.bases.values())
+    # One axis for all coordinates that share a basis: making one costs more than a small solve.
+    axes = {
+        id(b): ModelAxis("bspline", np.asarray(b.breakpoints, float).tolist(), {"degree": b.degree})
+        for b in {id(b): b for b in bases}.values()
+    }
     fields = {
         "factors": tuple(jnp.asarray(factor.T) for factor in factors[: len(bases)]),
         "mixing": jnp.asarray(factors[-1]) if components > 1 else None,
         "additive": None,
         "constant": None,
-        "axes": tuple(
-            ModelAxis("bspline", np.asarray(b.breakpoints, float).tolist(), {"degree": b.degree}) for b in bases
-        ),
+        "axes": tuple(axes[id(b)] for b in bases),
         "scalar": components == 1,
     }
     model = object.__new__(KHRONOS)  # the constructor would draw random factors first
     for name, value in fields.items():
         object.__setattr__(model, name, value)
     return model
+
+
+def smaller_model(space: Space, factors: Factors, components: int) -> KHRONOS | HiDeNN:
+    """The sum of products, or the full tensor of its coefficients in up to three coordinates where that holds fewer numbers."""
+    model, sizes = as_model(space, factors, components), [len(factor) for factor in factors]
+    if len(space.bases) > MOST_DIMENSIONS or np.prod(sizes) >= model.unknowns:
+        return model
+    tensor = object.__new__(HiDeNN)  # its constructor knows one degree only
+    shape = [*sizes[: len(space.bases)], components]
+    fields = {
+        "values": jnp.asarray(full(factors).reshape(shape)),
+        "axes": model.axes,
+        "scalar": components == 1,
+    }
+    for name, value in fields.items():
+        object.__setattr__(tensor, name, value)
+    return tensor
 
 
 def compressed(space: Space, factors: Factors, tolerance: float, modes: int | None) -> Factors:

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..models import KHRONOS
+from ..models import KHRONOS, HiDeNN
 from ..models.evaluator import evaluate
-from .function_space import relative_error
+from .function_space import as_model, relative_error
 from .kronecker import Factors
 from .space import Space
 
@@ -19,18 +19,19 @@ class Solution:
 
     **Fields:**
 
-    - `model`: the solution, a separable model in the coordinates of the space: `(D,)` to `()`, or `(O,)` with components.
+    - `model`: the solution, a separable model in the coordinates of the space: `(D,)` to `()`, or `(O,)` with components. Where, in up to three coordinates
+      and with no number of modes given, the products would hold more numbers than the full tensor of coefficients, it is that, as a `HiDeNN`.
     - `success`, `status`, `message`: whether the wanted accuracy was reached, in a word and in a sentence.
     - `error_estimate`: the L2 distance of the model from the solution on cells of half the size, relative to its norm; nothing where it was not asked for.
     - `solver`: which method the structure of the form allowed.
     - `history`: one dictionary for each space that was solved on.
     - `space`: the one of the model, refined where a tolerance asked for it.
-    - `modes`, `unknowns`: the number of products and of coefficients of the model.
+    - `modes`, `unknowns`: the number of products of the solution, and of coefficients of the model.
     - `seconds`: spent in `"solve"` and in `"estimate"`.
     - `coefficients`: of the model in the bases, one matrix `(n_d, modes)` a coordinate, in double precision.
     """
 
-    model: KHRONOS
+    model: KHRONOS | HiDeNN
     success: bool
     status: str
     message: str
@@ -45,7 +46,7 @@ class Solution:
     @property
     def modes(self) -> int:
         """The number of products."""
-        return self.model.modes
+        return self.coefficients[0].shape[1]
 
     @property
     def unknowns(self) -> int:
@@ -71,7 +72,7 @@ class Solution:
             raise ValueError(
                 f"got points of shape {rows.shape}; expected (N, {len(self.space.bases)}): {', '.join(c.name for c in self.space.coordinates)}"
             )
-        found = evaluate(self.model, rows)
+        found = evaluate(as_model(self.space, self.coefficients, self.components), rows)
         return found[:, 0] if self.components == 1 else found
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from ..basis import BSpline
+from ..models import HiDeNN
 from ..models.norm import norm
 from .alternating import solve_products
 from .assembly import System, assemble, check_form
 from .definite import is_positive
 from .expressions import Expression
-from .function_space import Difference, as_model, coefficients, compressed, distance
+from .function_space import Difference, as_model, coefficients, compressed, distance, smaller_model
 from .kronecker import Factors
 from .nitsche import with_weak_conditions
 from .nonlinear import solve_pointwise
@@ -260,8 +261,13 @@ def _finished(
             "not finite",
             "the solution is not finite; the form is close to singular on this space",
         )
+    model = (
+        as_model(space, factors, components) if space.modes is not None else smaller_model(space, factors, components)
+    )
+    if isinstance(model, HiDeNN):
+        message += f"; kept as a full tensor of {model.unknowns} coefficients, fewer than its {factors[0].shape[1]} products take"
     return Solution(
-        as_model(space, factors, components),
+        model,
         success,
         status,
         message,

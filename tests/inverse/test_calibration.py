@@ -74,6 +74,23 @@ def test_regions_cover_what_they_say(noise):
     np.testing.assert_allclose(alone.mean, found.mean[7], rtol=1e-6, atol=1e-6)
 
 
+def test_regions_of_few_samples_cover_what_they_say():
+    random, cases, number = np.random.default_rng(0), 4000, 60
+    samples = 1.5 * random.normal(size=(cases, number, 1))  # of a normal distribution of unit size, by weights
+    weights = np.exp(-0.5 * samples[..., 0] ** 2 * (1 - 1 / 1.5**2))
+    weights /= weights.sum(axis=1, keepdims=True)
+    mean = np.einsum("cs,csk->ck", weights, samples)
+    covariance = np.einsum("cs,csk,csl->ckl", weights, samples - mean[:, None], samples - mean[:, None])
+    none, effective = np.zeros((cases, 1)), 1 / np.sum(weights**2, axis=1)
+    found = inf.inverse.Calibration(
+        ("a",), mean, covariance, mean, none > 0, none, 1.0, samples, weights, effective, none, (), ()
+    )
+    truth = random.normal(size=(cases, 1))
+    low, high = found.interval(0.95)
+    assert 0.94 < np.mean(found.contains(truth)) < 0.97
+    assert 0.94 < np.mean((truth >= low) & (truth <= high)) < 0.97
+
+
 def test_two_solutions_are_both_found():
     square = lambda x: x[0] * x[1] ** 2
     found = inf.calibrate(square, {"x0": [1.0, 2.0]}, [0.25, 0.5], noise=0.01, domain=[(0.5, 2.5), (-1.0, 1.0)])

@@ -32,10 +32,18 @@ def test_tables_give_values_and_gradients_of_the_model(breakpoints):
     tables = tables_of(pieces_of(model, 0, lower, upper - lower, {}), jnp.dtype("float64"))
     assert tables.equal == (breakpoints is None)
     z = np.random.default_rng(0).uniform(size=(300, 2))
-    value, gradient = eqx.filter_jit(lambda tables, z: tables.value_and_gradient(z))(tables, jnp.asarray(z))
+    along = np.random.default_rng(1).normal(size=z.shape)
+    work = lambda tables, z, along: (*tables.value_and_gradient(z), tables.bend(z, along))
+    value, gradient, bend = eqx.filter_jit(work)(tables, jnp.asarray(z), jnp.asarray(along))
     wanted, slope = jax.jit(lambda x: jax.vmap(jax.value_and_grad(model))(x))(jnp.asarray(lower + (upper - lower) * z))
     np.testing.assert_allclose(value, wanted, rtol=1e-12)
     np.testing.assert_allclose(gradient, np.asarray(slope) * (upper - lower), atol=1e-11)
+    # The slopes are polynomials: their differences over a little, within a cell, are second derivatives.
+    step = 1e-6
+    _, after = tables.value_and_gradient(jnp.asarray(z + step * along))
+    _, before = tables.value_and_gradient(jnp.asarray(z - step * along))
+    differences = np.sum(np.asarray(after - before) * along, axis=1) / (2 * step)
+    np.testing.assert_allclose(bend, differences, atol=1e-3 * np.abs(differences).max())
 
 
 HATS = {"modes": 2, "elements": 5, "outputs": "scalar", "constant": True, "key": jax.random.key(1)}
@@ -121,6 +129,28 @@ def test_any_function_of_a_point():
     found = inf.level_set(lambda x: jnp.sin(x[0]) + x[1] ** 2, 0.3, 64, key=jax.random.key(0), domain=[(-2.0, 2.0)] * 2)
     assert found.success.all()
     np.testing.assert_allclose(np.sin(found.points[:, 0]) + found.points[:, 1] ** 2, 0.3, atol=1e-8)
+
+
+def test_few_steps_from_the_grid_to_points_that_differ():
+    model = rough()
+    x = np.random.default_rng(1).uniform(-1, 2, (4000, 2))
+    for share in (0.5, 0.97):
+        level = float(np.quantile(np.asarray(inf.models.Evaluator(model)(jnp.asarray(x))), share))
+        found = inf.level_set(model, level, 200, key=jax.random.key(0))
+        assert found.success.all()
+        assert found.iterations.mean() < 2.5
+        assert len(np.unique(found.points.round(7), axis=0)) > 190
+
+
+def test_a_derivative_of_its_own_that_is_only_backward():
+    @jax.custom_vjp
+    def bowl(x):
+        return jnp.sum(x**2)
+
+    bowl.defvjp(lambda x: (bowl(x), x), lambda x, ct: (2 * ct * x,))
+    found = inf.level_set(bowl, 0.4, 64, key=jax.random.key(0), domain=[(-1.0, 1.0)] * 4)
+    assert found.success.all()
+    np.testing.assert_allclose(np.sum(found.points**2, axis=1), 0.4, atol=1e-8)
 
 
 def test_one_program_for_models_and_numbers_of_one_size(monkeypatch):

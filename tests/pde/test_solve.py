@@ -231,3 +231,22 @@ def test_bad_input(sentence, call):
         call()
     assert "\n" not in str(caught.value)
     assert not re.search(r"Traceback|LinAlg", str(caught.value))
+
+
+def test_what_takes_more_products_than_the_tensor_has_numbers_is_kept_as_the_tensor(tmp_path):
+    x, y = inf.pde.coordinates("x y")
+    u, v = inf.pde.trial(), inf.pde.test()
+    b = inf.basis.BSpline((-1.0, 1.0), 8, 5)
+    ridge = inf.pde.function(lambda x, y: 1 / (1 + 25 * (x + y) ** 2), x, y)
+    form = u * v - ridge * v
+    found = inf.solve(form, inf.pde.Space({x: b, y: b}), estimate=False)
+    assert isinstance(found.model, inf.HiDeNN)
+    assert found.unknowns == b.size**2 < 2 * b.size * found.modes
+    assert "full tensor" in found.message
+    points = np.random.default_rng(0).uniform(-1, 1, (50, 2))
+    expected = [float(found.model(jnp.asarray(p))) for p in points[:5]]
+    np.testing.assert_allclose(found.values(points)[:5], expected, atol=1e-12)
+    found.save(tmp_path / "ridge.inf")
+    assert inf.load(tmp_path / "ridge.inf").values.tolist() == found.model.values.tolist()
+    few = inf.solve(form, inf.pde.Space({x: b, y: b}, 3), estimate=False)
+    assert few.modes == few.model.modes == 3
