@@ -15,6 +15,7 @@ from .algebra import add, mul, substituted
 from .candidates import Candidate, Data, best_first, is_exact, polished
 from .library import find_one
 from .monomials import find_monomials
+from .operators import Allowed
 from .reduction import Reduction, reductions
 from .scaled import find_scaled
 from .separation import Split, part_of, rest_of, splits
@@ -35,12 +36,13 @@ CLEAN = 0.01
 
 @dataclasses.dataclass
 class Search:
-    """What the recursion shares: how many surrogates it may still fit, the noise that is expected, the trace, and who is told about it."""
+    """What the recursion shares: how many surrogates it may still fit, the seed, the trace, who is told about it, and the functions that formulas may hold."""
 
     surrogates: int = 12
     seed: int = 0
     trace: list[str] = dataclasses.field(default_factory=list)
     listener: object = None
+    allowed: Allowed = None
 
     def say(self, depth: int, text: str) -> None:
         """Write a line of the trace."""
@@ -55,19 +57,23 @@ def solve(data: Data, search: Search, depth: int = 0, surrogate: Surrogate | Non
     if D == 0 or np.ptp(data.y) == 0:
         return best_first([polished(("c", 0), [float(np.average(data.y, weights=data.weights))], data, "constant")])
     if D == 1:
-        found = find_one(data)
-        found = found if found and is_exact(found[0], data) else best_first([*found, *sums_of(data, True)])
+        found = find_one(data, allowed=search.allowed)
+        found = (
+            found
+            if found and is_exact(found[0], data)
+            else best_first([*found, *sums_of(data, True, allowed=search.allowed)])
+        )
         _report(search, depth, "one variable", found, data)
         return found[:CARRIED]
-    found = find_monomials(data)
+    found = find_monomials(data, search.allowed)
     if found and is_exact(found[0], data):
         _report(search, depth, f"powers of {D} variables", found, data)
         return found
-    found = best_first([*found, *sums_of(data, True, wide=False)])
+    found = best_first([*found, *sums_of(data, True, wide=False, allowed=search.allowed)])
     _report(search, depth, f"sums of {D} variables", found, data)
     if found and is_exact(found[0], data):
         return found
-    found = best_first([*found, *find_scaled(data)])
+    found = best_first([*found, *find_scaled(data, search.allowed)])
     _report(search, depth, f"scaling laws of {D} variables", found, data)
     if found and is_exact(found[0], data):
         return found
@@ -78,7 +84,7 @@ def solve(data: Data, search: Search, depth: int = 0, surrogate: Surrogate | Non
         if surrogate is not None and not _enough(found, surrogate):
             found = _apart(data, surrogate, search, depth, found)
     if D <= 3 and not (found and (is_exact(found[0], data) or (surrogate is not None and _enough(found, surrogate)))):
-        found = best_first([*found, *sums_of(data, True)])
+        found = best_first([*found, *sums_of(data, True, allowed=search.allowed)])
         _report(search, depth, f"larger sums of {D} variables", found, data)
     return found[: CARRIED if depth else None]
 

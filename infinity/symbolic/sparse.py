@@ -15,6 +15,7 @@ from jaxtyping import Float
 from .algebra import add, apply, mul, power
 from .atoms import Atoms, make_atoms
 from .candidates import Candidate, Data, best_first, is_exact, polished
+from .operators import Allowed, permits
 from .simplify import simplified
 from .tree import Tree, number
 
@@ -261,24 +262,26 @@ def elimination(
     return seen
 
 
-def sums_of(data: Data, clean: bool, wide: bool = True) -> list[Candidate]:
+def sums_of(data: Data, clean: bool, wide: bool = True, allowed: Allowed = None) -> list[Candidate]:
     """Sparse sums: of the plain powers by elimination, for each outer function; then, if `wide`, of larger sets of atoms by growing.
 
     On clean data the search stops at the first exact formula.
     """
     found: list[Candidate] = []
     few = min(120, len(data.y) // 4)
+    outer = tuple(T for T in OUTER if permits(allowed, T.inverse(("x", 0))))
+    plain = tuple(T for T in OUTER[:4] if T in outer)
     for kind in ("polynomial", "power", "all"):
         if kind == "all" and not wide:
             break
-        atoms = make_atoms(data.columns, kind, few)
+        atoms = make_atoms(data.columns, kind, few, allowed)
         found = best_first(
-            [*found, *find_sums(data, atoms, OUTER if kind == "polynomial" else OUTER[:4], clean, eliminate)], 12
+            [*found, *find_sums(data, atoms, outer if kind == "polynomial" else plain, clean, eliminate)], 12
         )
         if clean and found and is_exact(found[0], data):
             return found
     if wide and len(data.columns) <= 2:
         found = best_first(
-            [*found, *find_sums(data, make_atoms(data.columns, "all", 1000), OUTER[:3], clean, grow)], 12
+            [*found, *find_sums(data, make_atoms(data.columns, "all", 1000, allowed), plain[:3], clean, grow)], 12
         )
     return found
