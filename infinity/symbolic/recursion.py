@@ -16,11 +16,12 @@ from .candidates import Candidate, Data, best_first, is_exact, polished
 from .library import find_one
 from .monomials import find_monomials
 from .operators import Allowed
-from .reduction import Reduction, reductions
+from .rational import find_rationals
+from .reduction import Reduction, mirrored, reductions
 from .scaled import find_scaled
 from .separation import Split, part_of, rest_of, splits
 from .simplify import simplified
-from .sparse import sums_of
+from .sparse import SHORT, sums_of
 from .surrogate import Surrogate, fit_surrogate
 from .tree import evaluate
 
@@ -28,8 +29,6 @@ from .tree import evaluate
 CARRIED = 3
 # How much worse than the free surrogate a fit in fewer variables may be.
 ACCEPTED = 1.3
-# A formula so short that fits as well as can be is not questioned.
-SHORT = 30
 # On clean data the free surrogate may be better by luck: a reduction that holds to this part is taken anyway.
 CLEAN = 0.01
 
@@ -56,13 +55,13 @@ def solve(data: Data, search: Search, depth: int = 0, surrogate: Surrogate | Non
     D = len(data.columns)
     if D == 0 or np.ptp(data.y) == 0:
         return best_first([polished(("c", 0), [float(np.average(data.y, weights=data.weights))], data, "constant")])
+    turned = mirrored(data)
+    if turned is not None and (smaller := turned.apply(data)) is not None:
+        return put_back(turned, solve(smaller, search, depth), data)
     if D == 1:
         found = find_one(data, allowed=search.allowed)
-        found = (
-            found
-            if found and is_exact(found[0], data)
-            else best_first([*found, *sums_of(data, True, allowed=search.allowed)])
-        )
+        if not (found and is_exact(found[0], data)):
+            found = best_first([*found, *sums_of(data, True, allowed=search.allowed), *find_rationals(data)])
         _report(search, depth, "one variable", found, data)
         return found[:CARRIED]
     found = find_monomials(data, search.allowed)
@@ -71,6 +70,10 @@ def solve(data: Data, search: Search, depth: int = 0, surrogate: Surrogate | Non
         return found
     found = best_first([*found, *sums_of(data, True, wide=False, allowed=search.allowed)])
     _report(search, depth, f"sums of {D} variables", found, data)
+    if found and is_exact(found[0], data) and found[0].complexity <= SHORT:
+        return found
+    found = best_first([*found, *find_rationals(data)])
+    _report(search, depth, f"quotients of {D} variables", found, data)
     if found and is_exact(found[0], data):
         return found
     found = best_first([*found, *find_scaled(data, search.allowed)])

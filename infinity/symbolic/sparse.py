@@ -25,6 +25,8 @@ BEAM = 3
 ROWS = 600
 # Rows that growing sees.
 GROWN = 250
+# Up to this length an exact formula is not questioned.
+SHORT = 30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -265,7 +267,7 @@ def elimination(
 def sums_of(data: Data, clean: bool, wide: bool = True, allowed: Allowed = None) -> list[Candidate]:
     """Sparse sums: of the plain powers by elimination, for each outer function; then, if `wide`, of larger sets of atoms by growing.
 
-    On clean data the search stops at the first exact formula.
+    On clean data the search stops at the first exact formula that is short: a sum under a root may be exact as a square that was multiplied out.
     """
     found: list[Candidate] = []
     few = min(120, len(data.y) // 4)
@@ -275,13 +277,13 @@ def sums_of(data: Data, clean: bool, wide: bool = True, allowed: Allowed = None)
         if kind == "all" and not wide:
             break
         atoms = make_atoms(data.columns, kind, few, allowed)
-        found = best_first(
-            [*found, *find_sums(data, atoms, outer if kind == "polynomial" else plain, clean, eliminate)], 12
-        )
-        if clean and found and is_exact(found[0], data):
+        found = best_first([*found, *find_sums(data, atoms, plain if kind == "power" else outer, clean, eliminate)], 12)
+        if clean and found and is_exact(found[0], data) and found[0].complexity <= SHORT:
             return found
+    if clean and found and is_exact(found[0], data):
+        return found
     if wide and len(data.columns) <= 2:
         found = best_first(
-            [*found, *find_sums(data, make_atoms(data.columns, "all", 1000, allowed), plain[:3], clean, grow)], 12
+            [*found, *find_sums(data, make_atoms(data.columns, "all", 1000, allowed), outer, clean, grow)], 12
         )
     return found
