@@ -61,7 +61,9 @@ def solve(data: Data, search: Search, depth: int = 0, surrogate: Surrogate | Non
     if D == 1:
         found = find_one(data, allowed=search.allowed)
         if not (found and is_exact(found[0], data)):
-            found = best_first([*found, *sums_of(data, True, allowed=search.allowed), *find_rationals(data)])
+            found = best_first(
+                [*found, *sums_of(data, True, allowed=search.allowed), *find_rationals(data, search.allowed)]
+            )
         _report(search, depth, "one variable", found, data)
         return found[:CARRIED]
     found = find_monomials(data, search.allowed)
@@ -72,12 +74,8 @@ def solve(data: Data, search: Search, depth: int = 0, surrogate: Surrogate | Non
     _report(search, depth, f"sums of {D} variables", found, data)
     if found and is_exact(found[0], data) and found[0].complexity <= SHORT:
         return found
-    found = best_first([*found, *find_rationals(data)])
+    found = best_first([*found, *find_rationals(data, search.allowed)])
     _report(search, depth, f"quotients of {D} variables", found, data)
-    if found and is_exact(found[0], data):
-        return found
-    found = best_first([*found, *find_scaled(data, search.allowed)])
-    _report(search, depth, f"scaling laws of {D} variables", found, data)
     if found and is_exact(found[0], data):
         return found
     if depth < 5 and search.surrogates > 0:
@@ -85,15 +83,24 @@ def solve(data: Data, search: Search, depth: int = 0, surrogate: Surrogate | Non
             search.surrogates -= 1
             surrogate = fit_surrogate(data, search.seed)
         if surrogate is not None and not _enough(found, surrogate):
-            found = _apart(data, surrogate, search, depth, found)
+            found = _reduced(data, surrogate, search, depth, found)
+    if found and is_exact(found[0], data):
+        return found
+    # Fewer variables make this search cheaper, so that it comes after the reductions.
+    found = best_first([*found, *find_scaled(data, search.allowed)])
+    _report(search, depth, f"scaling laws of {D} variables", found, data)
+    if found and is_exact(found[0], data):
+        return found
+    if surrogate is not None and depth < 5 and not _enough(found, surrogate):
+        found = _apart(data, surrogate, search, depth, found)
     if D <= 3 and not (found and (is_exact(found[0], data) or (surrogate is not None and _enough(found, surrogate)))):
         found = best_first([*found, *sums_of(data, True, allowed=search.allowed)])
         _report(search, depth, f"larger sums of {D} variables", found, data)
     return found[: CARRIED if depth else None]
 
 
-def _apart(data: Data, surrogate: Surrogate, search: Search, depth: int, found: list[Candidate]) -> list[Candidate]:
-    """What the reductions and splits of a surrogate lead to."""
+def _reduced(data: Data, surrogate: Surrogate, search: Search, depth: int, found: list[Candidate]) -> list[Candidate]:
+    """What the reductions of a surrogate lead to."""
     missed = surrogate.heldout
     search.say(depth, f"surrogate misses {np.sqrt(missed / max(data.variance, 1e-300)):.2g}")
     for reduction in reductions(data, surrogate):
@@ -125,8 +132,11 @@ def _apart(data: Data, surrogate: Surrogate, search: Search, depth: int, found: 
             if is_exact(found[0], data):
                 return found
             break
-    if found and _enough(found, surrogate):
-        return found
+    return found
+
+
+def _apart(data: Data, surrogate: Surrogate, search: Search, depth: int, found: list[Candidate]) -> list[Candidate]:
+    """What the splits of a surrogate lead to."""
     for split in splits(data, surrogate):
         found = best_first([*found, *_joined(data, surrogate, split, search, depth)])
         if found and (is_exact(found[0], data) or _enough(found, surrogate)):

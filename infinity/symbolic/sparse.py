@@ -106,7 +106,9 @@ def _promising(
         root = np.sqrt(weights[some])
         Q = np.linalg.qr(plain * root[:, None])[0]
         y = z[some] * root
-        ranked.append((float(np.sum((y - Q @ (Q.T @ y)) ** 2)), len(ranked), T, z, weights))
+        # Where several leave only rounding, the first one is the plainest.
+        left = max(float(np.sum((y - Q @ (Q.T @ y)) ** 2)), 1e-20 * float(np.sum(data.y[some] ** 2)))
+        ranked.append((left, len(ranked), T, z, weights))
     ranked.sort(key=lambda item: item[:2])
     return [
         (T, z, weights)
