@@ -96,7 +96,7 @@ def _spectrum(J: np.ndarray, r: np.ndarray, mu: float) -> tuple[np.ndarray, np.n
     if squares[0] + mu > 1e-12 * squares[-1]:
         return directions, np.maximum(squares, 0.0), directions.T @ (J.T @ r)
     K = J.shape[1]
-    R = np.linalg.qr(np.concatenate([J, r[:, None]], axis=1), mode="r")
+    R = np.asarray(np.linalg.qr(np.concatenate([J, r[:, None]], axis=1), mode="r"))
     U, s, V = np.linalg.svd(R[:K, :K], full_matrices=False)
     return V.T, s**2, s * (U.T @ R[: len(U), K])
 
