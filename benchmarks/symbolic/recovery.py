@@ -12,11 +12,16 @@ in a second column.
 
 import argparse
 import json
+import os
 import platform
 import statistics
 import sys
 import time
 from pathlib import Path
+
+# One thread of linear algebra for everyone: on a shared machine more of them wait for each other, and the clock of the processor counts that.
+for _library in ("OPENBLAS", "OMP", "MKL"):
+    os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
 
 import jax
 import numpy as np

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .algebra import ONE, apply, mul, power
+from .operators import Allowed, permits
 from .tree import Tree, evaluate, number
 
 MOST_ATOMS = 3000
@@ -33,7 +34,9 @@ class Atoms:
     values: Float[np.ndarray, "N A"]
 
 
-def make_atoms(columns: tuple[np.ndarray, ...], kind: str = "all", most: int = MOST_ATOMS) -> Atoms:
+def make_atoms(
+    columns: tuple[np.ndarray, ...], kind: str = "all", most: int = MOST_ATOMS, allowed: Allowed = None
+) -> Atoms:
     """All atoms of these variables up to the order that keeps their number below `most`.
 
     **Arguments:** columns `(N,)` each; `kind`: `"polynomial"` for whole powers, `"power"` also for negative and broken ones, `"all"` also for functions.
@@ -44,7 +47,10 @@ def make_atoms(columns: tuple[np.ndarray, ...], kind: str = "all", most: int = M
     >>> atoms.trees[1:4]
     (('x', 1), ('x', 0), ('pow', ('x', 1), ('q', 2, 1)))
     """
-    choices = [_choices(d, column, kind) for d, column in enumerate(columns)]
+    choices = [
+        [choice for choice in _choices(d, column, kind) if permits(allowed, choice[1])]
+        for d, column in enumerate(columns)
+    ]
     best: list[tuple[float, tuple[int, ...]]] = [(0.0, (0,) * len(columns))]
     for order in (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0):
         some = _products(tuple(tuple(o for o, _ in choice) for choice in choices), order, most)

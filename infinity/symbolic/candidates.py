@@ -129,4 +129,4 @@ def best_first(candidates: Iterable[Candidate | None], most: int | None = None) 
 
 def variables(candidate: Candidate) -> list[int]:
     """The variables that occur."""
-    return indices(candidate.tree, "x")
+    return list(indices(candidate.tree, "x"))

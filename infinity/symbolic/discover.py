@@ -16,12 +16,13 @@ from .candidates import Candidate, Data, best_first, is_exact, variables
 from .engines import check_operators, chosen, plain_search
 from .expression import Expression
 from .groups import group_reductions
+from .operators import permitted
 from .recursion import Search, put_back, solve
 from .refine import refine
 from .snapping import snapped
 from .surrogate import fit_surrogate
 from .template import read_template, with_template
-from .tree import FUNCTIONS, evaluate, exact, walk
+from .tree import evaluate
 from .units import Dimension, dimension, dimensions
 from .verdict import EXACT, rounding, verdict
 
@@ -78,8 +79,8 @@ def discover(
     them; its formulas are refitted with them.
     - `engine`: what searches the raw data beside the native search: `"pyoperon"`, `"pysr"`, `"native"` for nothing, or `"auto"`: pyoperon where it
     is installed.
-    - `operators`: the functions that a formula may hold, such as `["exp", "sqrt"]`; all that are known if nothing is given. The search itself does not
-    change: formulas with other functions are left out of what it found, so that a law may be missed that a search without them would have come to.
+    - `operators`: the functions that a formula may hold, such as `["exp", "sqrt"]`; all that are known if nothing is given. The native search tries no
+    others, and goes on where it would have stopped at a formula of others; what an engine finds is left out where it holds others.
     - `units`: the unit of every column and of the target, such as `{"m": "kg", "v": "m/s", "E": "J"}`, `"1"` for a pure number. The search then goes through
     dimensionless groups, and formulas whose units do not agree are left out. Needs pint (`pip install 'infinity[units]'`).
     - `template`: what is known of the formula, with one `?` for what is searched: `"m*g*h + ?"`, `"exp(-t)*?"`, `"sqrt(?)"`.
@@ -106,7 +107,7 @@ def discover(
         raise ValueError(
             f"effort is {effort!r}; expected how many surrogates may be fitted, a whole number of at least 0"
         )
-    search = Search(effort, seed, listener=progress)
+    search = Search(effort, seed, listener=progress, allowed=None if allowed is None else frozenset(allowed))
     known = None if units is None else dimensions(units, names, target)
     place = len(data.columns)
     form = ("x", place) if template is None else read_template(template, names)
@@ -123,8 +124,7 @@ def discover(
         candidates = best_first([*candidates, *plain_search(beside, data, seed, 200_000)])
     if known is not None:
         candidates = [candidate for candidate in candidates if dimension(candidate.tree, known[0]) == known[1]]
-    if allowed is not None:
-        candidates = [candidate for candidate in candidates if _words(candidate) <= set(allowed)]
+    candidates = permitted(search.allowed, candidates)
     listed = _judged(candidates, data, names, target, seed)
     if not listed:
         raise ValueError(
@@ -181,15 +181,6 @@ def _checked(
             raise ValueError(f"weights have shape {known.shape}; expected ({len(inputs)},), non-negative, not all zero")
         check_finite(known[:, None], ("weights",))
     return Data(tuple(inputs.astype(float).T), outputs[:, 0].astype(float), known), names, targets[0]
-
-
-def _words(candidate: Candidate) -> set[str]:
-    words = {node[0] for node in walk(candidate.tree) if node[0] in FUNCTIONS}
-    roots = any(
-        node[0] == "pow" and ((value := exact(node[2])) is None or value.denominator > 1)
-        for node in walk(candidate.tree)
-    )
-    return words | ({"sqrt"} if roots else set())
 
 
 def _judged(

@@ -15,9 +15,11 @@ from jaxtyping import Float
 
 from .algebra import ONE, add, apply, mul, power
 from .candidates import Candidate, Data, best_first, is_exact, polished
+from .operators import Allowed, permits, permitted
 from .profiles import ROWS, Sample, Start, search
 from .shapes import MODULATIONS, SHAPES
 from .simplify import simplified
+from .tape import Tape
 from .tree import Tree, number
 
 # How many of the fits of a tier are refined on all rows.
@@ -46,10 +48,11 @@ _BOTH = (
 )
 
 
-def find_one(data: Data, thorough: bool = True) -> list[Candidate]:
+def find_one(data: Data, thorough: bool = True, allowed: Allowed = None) -> list[Candidate]:
     """Search formulas of one variable.
 
-    **Arguments:** `data` with one column; whether to go on with the modulated forms where the plain ones leave something.
+    **Arguments:** `data` with one column; whether to go on with the modulated forms where the plain ones leave something; the functions that are
+    allowed.
 
     **Returns:** candidates in `("x", 0)`, the best first.
 
@@ -68,18 +71,29 @@ def find_one(data: Data, thorough: bool = True) -> list[Candidate]:
         sample = _sampled(t / scale, data, linear)
         tiers = [_plain_starts(sample), _modulated_starts(sample)]
         for tier in tiers[: 2 if thorough else 1]:
-            starts = list(tier)
+            starts = [start for start in tier if _allows(allowed, start)]
+            if not starts:
+                continue
             theta, left = search(sample, starts, _STEPS)
             for at in _leaders(starts, left):
                 tree, constants = _written(starts[at], theta[at], scale, sample, linear)
                 simple = simplified(polished(tree, constants, data, "library"), data)
-                found += [] if simple is None else [simple]
+                found += [] if simple is None else permitted(allowed, [simple])
             found = best_first(found, 20)
             if found and (is_exact(found[0], data) or found[0].mean_square <= 1.02 * floor):
                 return found
         if not thorough:
             break
     return found
+
+
+def _allows(allowed: Allowed, start: Start) -> bool:
+    """Whether all functions of a fit are allowed."""
+    inner = _INNER[start.inner]
+    grown = bool(start.theta[3] != 0 or start.free[3] or start.free[1])
+    words = ({inner} & {"log", "sin", "cos"}) | ({"exp"} if grown else set())
+    trees = (SHAPES[start.shape].tree(X), MODULATIONS[start.modulation][2](X))
+    return allowed is None or (words <= allowed and all(permits(allowed, tree) for tree in trees))
 
 
 def _leaders(starts: list[Start], left: np.ndarray) -> list[int]:
@@ -244,10 +258,10 @@ def _solved_linear(
     tree: Tree, values: list[float], count: int, sample: Sample, scale: float
 ) -> tuple[Tree, list[float]]:
     """The constants that enter linearly, the last ones, solved for."""
-    from .tree import with_slopes
-
+    tape = Tape(tree, [sample.time * scale])
     with np.errstate(all="ignore"):
-        _, slopes = with_slopes(tree, [sample.time * scale], np.array(values))
+        tape.value(np.array(values))
+        slopes = tape.slopes()
     n = len(sample.y)
     first = len(values) - count
     A = np.stack([np.broadcast_to(slopes.get(first + k, 0.0), (n,)) * sample.roots for k in range(count)], axis=1)

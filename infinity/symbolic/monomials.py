@@ -7,12 +7,13 @@ import numpy as np
 
 from .algebra import mul, power
 from .candidates import Candidate, Data, best_first, polished
+from .operators import Allowed, permits, permitted
 from .simplify import nearest_fractions, simplified
 from .sparse import OUTER
 from .tree import Tree, number
 
 
-def find_monomials(data: Data) -> list[Candidate]:
+def find_monomials(data: Data, allowed: Allowed = None) -> list[Candidate]:
     """Search laws of powers; inputs that are not positive have no power.
 
     >>> import numpy as np
@@ -28,7 +29,11 @@ def find_monomials(data: Data) -> list[Candidate]:
     L = np.stack([np.ones(len(data.y)), *(np.log(data.columns[d]) for d in positive)], axis=1)
     found: list[Candidate | None] = []
     for T in OUTER:
-        if T.name in ("1/y", "y^2", "1/y^2", "sqrt y") or not T.fits(data.y):
+        if (
+            T.name in ("1/y", "y^2", "1/y^2", "sqrt y")
+            or not T.fits(data.y)
+            or not permits(allowed, T.inverse(("x", 0)))
+        ):
             continue
         with np.errstate(all="ignore"):
             z = T.forward(data.y)
@@ -52,4 +57,4 @@ def find_monomials(data: Data) -> list[Candidate]:
             tree: Tree = T.inverse(mul(("c", 0), *parts))
             found.append(polished(tree, values, data, f"powers, {T.name}"))
     best = best_first(found, 3)
-    return best_first([*best, *(simplified(candidate, data) for candidate in best[:1])])
+    return permitted(allowed, best_first([*best, *(simplified(candidate, data) for candidate in best[:1])]))

@@ -23,7 +23,9 @@ from .shapes import MODULATIONS, SHAPES
 
 # Rows that a fit sees, and fits in a chunk.
 ROWS = 128
-CHUNK = 64
+CHUNK = 32
+# Steps that every fit makes; after them the best `CHUNK` of each pair of functions go on.
+FIRST = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,37 +72,57 @@ def search(sample: Sample, starts: list[Start], steps: int) -> tuple[Float[np.nd
     groups: dict[tuple[int, int], list[int]] = {}
     for at, start in enumerate(starts):
         groups.setdefault((start.shape, start.modulation), []).append(at)
-    chunks = [
-        (key, members[at : at + CHUNK]) for key, members in groups.items() for at in range(0, len(members), CHUNK)
-    ]
     P = 2 * sample.logs.shape[1] + 3
-    theta, left = np.zeros((len(starts), P)), np.full(len(starts), np.inf)
+    theta = np.array([start.theta for start in starts], float).reshape(len(starts), P)
+    left = np.full(len(starts), np.inf)
     with double_precision():
         data = tuple(jnp.asarray(getattr(sample, field.name), jnp.float64) for field in dataclasses.fields(sample))
-        for at in range(0, len(chunks), _SCAN):
-            some = chunks[at : at + _SCAN]
-            padded = [some[k] if k < len(some) else (some[0][0], []) for k in range(_SCAN)]
-            rows = [np.resize(members or [0], CHUNK) for _, members in padded]
-            batch = (
-                np.array([key[0] for key, _ in padded]),
-                np.array([key[1] for key, _ in padded]),
-                np.array([bool(members) for _, members in padded]),
-                np.array([[starts[k].inner for k in row] for row in rows]),
-                np.array([[starts[k].theta for k in row] for row in rows]),
-                np.array([[starts[k].free for k in row] for row in rows]),
-            )
-            found, lost = (np.asarray(part) for part in _program(data, batch, steps))
-            for k, (_, members) in enumerate(some):
-                theta[members], left[members] = found[k, : len(members)], lost[k, : len(members)]
+        _advance(data, starts, groups, theta, left, min(FIRST, steps))
+        if steps > FIRST:
+            ahead = {
+                key: [members[k] for k in np.argsort(left[members], kind="stable")[:CHUNK]]
+                for key, members in groups.items()
+            }
+            _advance(data, starts, ahead, theta, left, steps - FIRST)
     return theta, left
 
 
+def _advance(
+    data: Any,
+    starts: list[Start],
+    groups: dict[tuple[int, int], list[int]],
+    theta: Float[np.ndarray, "S P"],
+    left: Float[np.ndarray, " S"],
+    steps: int,
+) -> None:
+    """Some steps of the fits in the groups, from `theta` on; `theta` and `left` are changed in place."""
+    chunks = [
+        (key, members[at : at + CHUNK]) for key, members in groups.items() for at in range(0, len(members), CHUNK)
+    ]
+    inner, free = np.array([start.inner for start in starts]), np.array([start.free for start in starts])
+    for at in range(0, len(chunks), _SCAN):
+        some = chunks[at : at + _SCAN]
+        padded = [some[k] if k < len(some) else (some[0][0], []) for k in range(_SCAN)]
+        rows = np.stack([np.resize(members or [0], CHUNK) for _, members in padded])
+        batch = (
+            np.array([key[0] for key, _ in padded]),
+            np.array([key[1] for key, _ in padded]),
+            np.array([bool(members) for _, members in padded]),
+            inner[rows],
+            theta[rows],
+            free[rows],
+        )
+        found, lost = (np.asarray(part) for part in _program(data, batch, np.asarray(steps)))
+        for k, (_, members) in enumerate(some):
+            theta[members], left[members] = found[k, : len(members)], lost[k, : len(members)]
+
+
 # Chunks in one call of the program.
-_SCAN = 16
+_SCAN = 32
 
 
 @quick_jit
-def _program(data: Any, batch: Any, steps: int) -> tuple[Array, Array]:
+def _program(data: Any, batch: Any, steps: Any) -> tuple[Array, Array]:
     def chunk(_: None, part: Any) -> tuple[None, tuple[Array, Array]]:
         shape, modulation, used, inner, theta, free = part
         fit = lambda h, start, mask: _fit(data, shape, modulation, h, start, mask, steps)
@@ -112,7 +134,7 @@ def _program(data: Any, batch: Any, steps: int) -> tuple[Array, Array]:
 
 
 def _fit(
-    data: Any, shape: Array, modulation: Array, h: Array, theta: Array, free: Array, steps: int
+    data: Any, shape: Array, modulation: Array, h: Array, theta: Array, free: Array, steps: Array
 ) -> tuple[Array, Array]:
     logs, _, time, linear, y, roots = data
     D = logs.shape[1]

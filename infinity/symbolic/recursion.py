@@ -15,11 +15,13 @@ from .algebra import add, mul, substituted
 from .candidates import Candidate, Data, best_first, is_exact, polished
 from .library import find_one
 from .monomials import find_monomials
-from .reduction import Reduction, reductions
+from .operators import Allowed
+from .rational import find_rationals
+from .reduction import Reduction, mirrored, reductions
 from .scaled import find_scaled
 from .separation import Split, part_of, rest_of, splits
 from .simplify import simplified
-from .sparse import sums_of
+from .sparse import SHORT, sums_of
 from .surrogate import Surrogate, fit_surrogate
 from .tree import evaluate
 
@@ -27,20 +29,19 @@ from .tree import evaluate
 CARRIED = 3
 # How much worse than the free surrogate a fit in fewer variables may be.
 ACCEPTED = 1.3
-# A formula so short that fits as well as can be is not questioned.
-SHORT = 30
 # On clean data the free surrogate may be better by luck: a reduction that holds to this part is taken anyway.
 CLEAN = 0.01
 
 
 @dataclasses.dataclass
 class Search:
-    """What the recursion shares: how many surrogates it may still fit, the noise that is expected, the trace, and who is told about it."""
+    """What the recursion shares: how many surrogates it may still fit, the seed, the trace, who is told about it, and the functions that formulas may hold."""
 
     surrogates: int = 12
     seed: int = 0
     trace: list[str] = dataclasses.field(default_factory=list)
     listener: object = None
+    allowed: Allowed = None
 
     def say(self, depth: int, text: str) -> None:
         """Write a line of the trace."""
@@ -54,21 +55,27 @@ def solve(data: Data, search: Search, depth: int = 0, surrogate: Surrogate | Non
     D = len(data.columns)
     if D == 0 or np.ptp(data.y) == 0:
         return best_first([polished(("c", 0), [float(np.average(data.y, weights=data.weights))], data, "constant")])
+    turned = mirrored(data)
+    if turned is not None and (smaller := turned.apply(data)) is not None:
+        return put_back(turned, solve(smaller, search, depth), data)
     if D == 1:
-        found = find_one(data)
-        found = found if found and is_exact(found[0], data) else best_first([*found, *sums_of(data, True)])
+        found = find_one(data, allowed=search.allowed)
+        if not (found and is_exact(found[0], data)):
+            found = best_first(
+                [*found, *sums_of(data, True, allowed=search.allowed), *find_rationals(data, search.allowed)]
+            )
         _report(search, depth, "one variable", found, data)
         return found[:CARRIED]
-    found = find_monomials(data)
+    found = find_monomials(data, search.allowed)
     if found and is_exact(found[0], data):
         _report(search, depth, f"powers of {D} variables", found, data)
         return found
-    found = best_first([*found, *sums_of(data, True, wide=False)])
+    found = best_first([*found, *sums_of(data, True, wide=False, allowed=search.allowed)])
     _report(search, depth, f"sums of {D} variables", found, data)
-    if found and is_exact(found[0], data):
+    if found and is_exact(found[0], data) and found[0].complexity <= SHORT:
         return found
-    found = best_first([*found, *find_scaled(data)])
-    _report(search, depth, f"scaling laws of {D} variables", found, data)
+    found = best_first([*found, *find_rationals(data, search.allowed)])
+    _report(search, depth, f"quotients of {D} variables", found, data)
     if found and is_exact(found[0], data):
         return found
     if depth < 5 and search.surrogates > 0:
@@ -76,15 +83,24 @@ def solve(data: Data, search: Search, depth: int = 0, surrogate: Surrogate | Non
             search.surrogates -= 1
             surrogate = fit_surrogate(data, search.seed)
         if surrogate is not None and not _enough(found, surrogate):
-            found = _apart(data, surrogate, search, depth, found)
+            found = _reduced(data, surrogate, search, depth, found)
+    if found and is_exact(found[0], data):
+        return found
+    # Fewer variables make this search cheaper, so that it comes after the reductions.
+    found = best_first([*found, *find_scaled(data, search.allowed)])
+    _report(search, depth, f"scaling laws of {D} variables", found, data)
+    if found and is_exact(found[0], data):
+        return found
+    if surrogate is not None and depth < 5 and not _enough(found, surrogate):
+        found = _apart(data, surrogate, search, depth, found)
     if D <= 3 and not (found and (is_exact(found[0], data) or (surrogate is not None and _enough(found, surrogate)))):
-        found = best_first([*found, *sums_of(data, True)])
+        found = best_first([*found, *sums_of(data, True, allowed=search.allowed)])
         _report(search, depth, f"larger sums of {D} variables", found, data)
     return found[: CARRIED if depth else None]
 
 
-def _apart(data: Data, surrogate: Surrogate, search: Search, depth: int, found: list[Candidate]) -> list[Candidate]:
-    """What the reductions and splits of a surrogate lead to."""
+def _reduced(data: Data, surrogate: Surrogate, search: Search, depth: int, found: list[Candidate]) -> list[Candidate]:
+    """What the reductions of a surrogate lead to."""
     missed = surrogate.heldout
     search.say(depth, f"surrogate misses {np.sqrt(missed / max(data.variance, 1e-300)):.2g}")
     for reduction in reductions(data, surrogate):
@@ -116,8 +132,11 @@ def _apart(data: Data, surrogate: Surrogate, search: Search, depth: int, found: 
             if is_exact(found[0], data):
                 return found
             break
-    if found and _enough(found, surrogate):
-        return found
+    return found
+
+
+def _apart(data: Data, surrogate: Surrogate, search: Search, depth: int, found: list[Candidate]) -> list[Candidate]:
+    """What the splits of a surrogate lead to."""
     for split in splits(data, surrogate):
         found = best_first([*found, *_joined(data, surrogate, split, search, depth)])
         if found and (is_exact(found[0], data) or _enough(found, surrogate)):

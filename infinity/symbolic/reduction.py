@@ -15,7 +15,7 @@ from fractions import Fraction
 import numpy as np
 from jaxtyping import Float
 
-from .algebra import ONE, add, mul, power
+from .algebra import ONE, add, minus, mul, power
 from .candidates import Data
 from .surrogate import Surrogate
 from .tree import Tree, evaluate, number
@@ -49,6 +49,15 @@ class Reduction:
         return Data(columns, y, None if plain else weights * front**2)
 
 
+def mirrored(data: Data) -> Reduction | None:
+    """The inputs that are negative everywhere with the other sign, so that they have powers and logarithms; `None` where there are none."""
+    negative = [bool(np.max(column) < 0) for column in data.columns]
+    if not any(negative):
+        return None
+    signed = tuple(minus(("x", d)) if is_negative else ("x", d) for d, is_negative in enumerate(negative))
+    return Reduction("other sign", signed, ONE, 0.0)
+
+
 def reductions(data: Data, surrogate: Surrogate) -> Iterator[Reduction]:
     """Proposals, those that take away most first."""
     x = np.stack(data.columns, axis=1)
@@ -60,44 +69,45 @@ def reductions(data: Data, surrogate: Surrogate) -> Iterator[Reduction]:
 
 
 def _scalings(points: np.ndarray, u: np.ndarray, du: np.ndarray) -> Iterator[Reduction]:
-    positive = [d for d in range(points.shape[1]) if np.min(points[:, d]) > 0]
+    D = points.shape[1]
+    positive = [d for d in range(D) if np.min(points[:, d]) > 0]
     if not positive:
         return
-    rows = np.concatenate([points[:, positive] * du[:, positive], -u[:, None]], axis=1)
+    # Inputs of any sign may be divided by powers of the positive ones, not the other way round.
+    order = [*positive, *(d for d in range(D) if d not in positive)]
+    rows = np.concatenate([points[:, order] * du[:, order], -u[:, None]], axis=1)
     seen: set[tuple] = set()
-    for vectors, misfit in null_spaces(rows, len(positive)):
+    for vectors, misfit in null_spaces(rows, D, len(positive)):
         key = tuple(vectors.ravel().tolist())
         if key in seen:
             continue
         seen.add(key)
         pivots = pivots_of(vectors)
         variables, front = [], ONE
-        for d in range(points.shape[1]):
-            place = positive.index(d) if d in positive else None
-            if place is not None and place in pivots:
-                continue
-            tree: Tree = ("x", d)
-            if place is not None:
-                tree = mul(
-                    tree,
-                    *(power(("x", positive[i]), number(-row[place])) for i, row in zip(pivots, vectors, strict=True)),
-                )
-            variables.append(tree)
+        for d in range(D):
+            place = order.index(d)
+            if place not in pivots:
+                powers = (power(("x", order[i]), number(-row[place])) for i, row in zip(pivots, vectors, strict=True))
+                variables.append(mul(("x", d), *powers))
         for i, row in zip(pivots, vectors, strict=True):
-            front = mul(front, power(("x", positive[i]), number(row[-1])))
+            front = mul(front, power(("x", order[i]), number(row[-1])))
         yield Reduction("scaling", tuple(variables), front, misfit)
 
 
-def null_spaces(rows: Float[np.ndarray, "n E"], variables: int) -> Iterator[tuple[np.ndarray, float]]:
-    """Snapped null spaces in reduced row echelon form, the largest first."""
+def null_spaces(
+    rows: Float[np.ndarray, "n E"], variables: int, pivots: int | None = None
+) -> Iterator[tuple[np.ndarray, float]]:
+    """Snapped null spaces in reduced row echelon form, the largest first; pivots are among the first `pivots` columns, or any of the `variables`."""
+    pivots = variables if pivots is None else pivots
     scale = np.sqrt(np.mean(rows**2, axis=0)) + 1e-300
     _, s, V = np.linalg.svd(rows / scale / np.sqrt(len(rows)), full_matrices=True)
     s = np.concatenate([s, np.zeros(max(0, V.shape[0] - len(s)))])
-    for count in range(min(variables, len(s) - 1), 0, -1):
+    for count in range(min(pivots, len(s) - 1), 0, -1):
         if s[-count] > 0.25:
             continue
         null = V[-count:] / scale
-        snapped = _snapped(_echelon(null, variables))
+        echelon = _echelon(null, pivots)
+        snapped = _snapped(echelon) if np.all(np.isfinite(echelon)) else None
         if snapped is None:
             continue
         left = rows @ snapped.astype(float).T
@@ -116,6 +126,8 @@ def _echelon(null: np.ndarray, variables: int) -> np.ndarray:
         entries[:, used] = -1.0
         best, pivot = np.unravel_index(int(np.argmax(entries)), entries.shape)
         rows[[k, k + best]] = rows[[k + best, k]]
+        if abs(rows[k, pivot]) < 1e-9 * np.max(np.abs(rows[k])):
+            return np.full_like(rows, np.nan)
         rows[k] /= rows[k, pivot]
         for i in range(len(rows)):
             if i != k:

@@ -2,7 +2,8 @@ r"""The constants of a formula from measurements: weighted least squares by Leve
 
     min over theta  sum_n w_n (f(x_n; theta) - y_n)^2,    (J^T W J + mu D) step = J^T W r,    D = max of diag(J^T W J) so far
 
-The step is solved by an orthogonal factorisation of the scaled Jacobian, so that a formula that is exact is found to rounding. Standard errors come
+The step is solved in the singular directions of the scaled Jacobian, from an orthogonal factorisation where its condition asks for one, so that a formula
+that is exact is found to rounding. Standard errors come
 from `s^2 (J^T W J)^{-1}` at the end; a direction along which nothing changes has none.
 """
 
@@ -12,7 +13,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from .tree import Tree, with_slopes
+from .tape import Tape
+from .tree import Tree
 
 STEPS = 60
 # A singular value of the scaled Jacobian below this part of the largest is a direction that the measurements say nothing about.
@@ -48,29 +50,33 @@ def refine(
     """
     root = None if weights is None else np.sqrt(weights)
     theta = np.array(constants, dtype=float)
+    K = len(theta)
     with np.errstate(all="ignore"):
-        r, J = residual(tree, theta, columns, y, root)
+        tape = Tape(tree, columns)
+        missed = lambda theta: _weighted(tape.value(theta) - y, root)
+        r = missed(theta)
         loss = float(r @ r)
         evaluations = 1
         if not np.isfinite(loss):
             return None
-        mu, scale = 1e-3, np.zeros(len(theta))
-        for _ in range(steps if len(theta) else 0):
+        J = _jacobian(tape, K, len(y), root)
+        mu, scale = 1e-3, np.zeros(K)
+        for _ in range(steps if K else 0):
             if not np.all(np.isfinite(J)):
                 break
-            scale = np.maximum(scale, np.sqrt(np.sum(J * J, axis=0)))
+            scale = np.maximum(scale, np.sqrt(np.einsum("nk,nk->k", J, J)))
             safe = np.where(scale > 0, scale, 1.0)
-            U, s, V = np.linalg.svd(J / safe, full_matrices=False)
-            gradient = U.T @ r
-            better, gain, step = False, 0.0, np.zeros_like(theta)
+            directions, squares, gradient = _spectrum(J / safe, r, mu)
+            better, gain, step = False, 0.0, np.zeros(K)
             for _ in range(8):
-                step = -(V.T @ (s * gradient / (s * s + mu))) / safe
-                trial, K = residual(tree, theta + step, columns, y, root)
+                step = -(directions @ (gradient / (squares + mu))) / safe
+                trial = missed(theta + step)
                 evaluations += 1
                 new = float(trial @ trial)
                 if np.isfinite(new) and new < loss:
                     gain = (loss - new) / max(loss, 1e-300)
-                    theta, r, J, loss, better = theta + step, trial, K, new, True
+                    theta, r, loss, better = theta + step, trial, new, True
+                    J = _jacobian(tape, K, len(y), root)
                     mu = max(mu / 6, 1e-15)
                     break
                 mu *= 5
@@ -80,16 +86,38 @@ def refine(
     return Refined(theta, covariance, loss / len(y), evaluations)
 
 
+def _spectrum(J: np.ndarray, r: np.ndarray, mu: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Right singular vectors of J as columns, squares of its singular values, and the slope of the loss along each.
+
+    From the normal matrix where damping or condition leave its step good to 1e-4, for the next step sees the residuals themselves; else from an
+    orthogonal factorisation.
+    """
+    squares, directions = np.linalg.eigh(J.T @ J)
+    if squares[0] + mu > 1e-12 * squares[-1]:
+        return directions, np.maximum(squares, 0.0), directions.T @ (J.T @ r)
+    K = J.shape[1]
+    R = np.asarray(np.linalg.qr(np.concatenate([J, r[:, None]], axis=1), mode="r"))
+    U, s, V = np.linalg.svd(R[:K, :K], full_matrices=False)
+    return V.T, s**2, s * (U.T @ R[: len(U), K])
+
+
 def residual(tree: Tree, theta: np.ndarray, columns: Any, y: np.ndarray, root: np.ndarray | None):
     """Formula minus measurements `(N,)` and the Jacobian `(N, K)`, both times the roots of the weights."""
-    value, slopes = with_slopes(tree, columns, theta)
-    r = np.broadcast_to(np.asarray(value, float), y.shape) - y
-    J = np.empty((len(y), len(theta)))
-    for k in range(len(theta)):
+    tape = Tape(tree, columns)
+    r = _weighted(tape.value(theta) - y, root)
+    return r, _jacobian(tape, len(theta), len(y), root)
+
+
+def _weighted(r: np.ndarray, root: np.ndarray | None) -> np.ndarray:
+    return r if root is None else r * root
+
+
+def _jacobian(tape: Tape, K: int, rows: int, root: np.ndarray | None) -> np.ndarray:
+    slopes = tape.slopes()
+    J = np.empty((rows, K))
+    for k in range(K):
         J[:, k] = slopes.get(k, 0.0)
-    if root is not None:
-        r, J = r * root, J * root[:, None]
-    return r, J
+    return J if root is None else J * root[:, None]
 
 
 def _covariance(J: np.ndarray, loss: float, rows: int) -> np.ndarray:

@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import Float
 
 from .algebra import ONE, ZERO, add, mul, power
-from .candidates import Candidate, Data, best_first, polished
+from .candidates import Candidate, Data, best_first, is_exact, polished
+from .operators import Allowed, permits, permitted
 from .profiles import ROWS, Sample, Start, search
 from .refine import refine
 from .shapes import SHAPES, Shape
@@ -22,6 +23,8 @@ from .tree import evaluate, number
 # The program is compiled for these numbers of variables.
 WIDTHS = (2, 4, 6, 9)
 REFINED = 18
+# At least so many are refined; beyond them only those that leave no more than so many times what the best one leaves; nothing after a short exact law.
+LEAST, HOPELESS, SHORT = 5, 30.0, 40
 _STEPS = 32
 # Outer functions that laws of several variables have.
 _NAMES = (
@@ -30,7 +33,7 @@ _NAMES = (
 )  # fmt: skip
 
 
-def find_scaled(data: Data) -> list[Candidate]:
+def find_scaled(data: Data, allowed: Allowed = None) -> list[Candidate]:
     """Search scaling laws; nothing where no two variables are positive.
 
     >>> import numpy as np
@@ -56,22 +59,27 @@ def find_scaled(data: Data) -> list[Candidate]:
     roots = np.sqrt(w[rows] / w[rows].mean())
     one = roots[:, None] / np.linalg.norm(roots)
     sample = Sample(centred, np.ones((1, len(rows))), np.zeros(len(rows)), one, data.y[rows], roots)
-    starts = list(_starts(centred, D, data.y[rows]))
+    starts = list(_starts(centred, D, data.y[rows], allowed))
     theta, left = search(sample, starts, _STEPS)
     found: list[Candidate] = []
     kinds: dict[tuple[int, float], int] = {}
+    least = float(np.min(left))
     for at in np.argsort(left, kind="stable"):
         shape = (starts[at].shape, float(starts[at].free[2 * width + 1]))
         if not np.isfinite(left[at]) or sum(kinds.values()) == REFINED:
             break
+        if len(kinds) >= LEAST and left[at] > HOPELESS * least:
+            break  # what a fit of the sample misses by so much, it misses on all rows
         if kinds.get(shape, 0) < 1:
-            kinds[shape] = kinds.get(shape, 0) + 1
-            found.extend(_refined(starts[at], theta[at], positive, middle, width, data))
+            kinds[shape] = 1
+            found += permitted(allowed, _refined(starts[at], theta[at], positive, middle, width, data))
+            if any(is_exact(candidate, data) and candidate.complexity <= SHORT for candidate in found):
+                break
     found = best_first(found, 4)
-    return best_first([*found, *(simplified(candidate, data, 6) for candidate in found[:3])])
+    return permitted(allowed, best_first([*found, *(simplified(candidate, data, 6) for candidate in found[:3])]))
 
 
-def _starts(logs: Float[np.ndarray, "n width"], D: int, y: np.ndarray):
+def _starts(logs: Float[np.ndarray, "n width"], D: int, y: np.ndarray, allowed: Allowed):
     width = logs.shape[1]
     L = logs[:, :D]
     squares = np.stack([L[:, i] * L[:, j] for i, j in itertools.combinations_with_replacement(range(D), 2)], axis=1)
@@ -92,7 +100,7 @@ def _starts(logs: Float[np.ndarray, "n width"], D: int, y: np.ndarray):
         directions.append(np.eye(D)[i])
         directions += [np.eye(D)[i] - np.eye(D)[j] for j in range(i)] if D <= 4 else []
     for at, shape in enumerate(SHAPES):
-        if shape.name not in _NAMES:
+        if shape.name not in _NAMES or not permits(allowed, shape.tree(("x", 0))):
             continue
         for direction in directions:
             top = float(np.max(np.exp(L @ direction)))

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from .algebra import add, apply, mul, power
 from .atoms import Atoms, make_atoms
 from .candidates import Candidate, Data, best_first, is_exact, polished
+from .operators import Allowed, permits
 from .simplify import simplified
 from .tree import Tree, number
 
@@ -24,6 +25,8 @@ BEAM = 3
 ROWS = 600
 # Rows that growing sees.
 GROWN = 250
+# Up to this length an exact formula is not questioned.
+SHORT = 30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +106,9 @@ def _promising(
         root = np.sqrt(weights[some])
         Q = np.linalg.qr(plain * root[:, None])[0]
         y = z[some] * root
-        ranked.append((float(np.sum((y - Q @ (Q.T @ y)) ** 2)), len(ranked), T, z, weights))
+        # Where several leave only rounding, the first one is the plainest.
+        left = max(float(np.sum((y - Q @ (Q.T @ y)) ** 2)), 1e-20 * float(np.sum(data.y[some] ** 2)))
+        ranked.append((left, len(ranked), T, z, weights))
     ranked.sort(key=lambda item: item[:2])
     return [
         (T, z, weights)
@@ -261,24 +266,26 @@ def elimination(
     return seen
 
 
-def sums_of(data: Data, clean: bool, wide: bool = True) -> list[Candidate]:
+def sums_of(data: Data, clean: bool, wide: bool = True, allowed: Allowed = None) -> list[Candidate]:
     """Sparse sums: of the plain powers by elimination, for each outer function; then, if `wide`, of larger sets of atoms by growing.
 
-    On clean data the search stops at the first exact formula.
+    On clean data the search stops at the first exact formula that is short: a sum under a root may be exact as a square that was multiplied out.
     """
     found: list[Candidate] = []
     few = min(120, len(data.y) // 4)
+    outer = tuple(T for T in OUTER if permits(allowed, T.inverse(("x", 0))))
+    plain = tuple(T for T in OUTER[:4] if T in outer)
     for kind in ("polynomial", "power", "all"):
         if kind == "all" and not wide:
             break
-        atoms = make_atoms(data.columns, kind, few)
-        found = best_first(
-            [*found, *find_sums(data, atoms, OUTER if kind == "polynomial" else OUTER[:4], clean, eliminate)], 12
-        )
-        if clean and found and is_exact(found[0], data):
+        atoms = make_atoms(data.columns, kind, few, allowed)
+        found = best_first([*found, *find_sums(data, atoms, plain if kind == "power" else outer, clean, eliminate)], 12)
+        if clean and found and is_exact(found[0], data) and found[0].complexity <= SHORT:
             return found
+    if clean and found and is_exact(found[0], data):
+        return found
     if wide and len(data.columns) <= 2:
         found = best_first(
-            [*found, *find_sums(data, make_atoms(data.columns, "all", 1000), OUTER[:3], clean, grow)], 12
+            [*found, *find_sums(data, make_atoms(data.columns, "all", 1000, allowed), outer, clean, grow)], 12
         )
     return found

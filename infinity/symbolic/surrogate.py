@@ -11,6 +11,7 @@ from jaxtyping import Float
 from ..fitting import fit
 from ..precision import double_precision
 from .candidates import Data
+from .smooth import Smooth
 
 # Every so many-th row is kept for judging.
 KEPT = 5
@@ -22,12 +23,13 @@ STEP = 2e-4
 
 @dataclasses.dataclass(frozen=True)
 class Surrogate:
-    """A smooth function `(n, D) -> (n,)`, the box of its data, and the mean square of what it misses on rows it has not seen."""
+    """A smooth function `(n, D) -> (n,)`, the box of its data, the mean square of what it misses on rows it has not seen, and its derivatives."""
 
     predict: Callable[[np.ndarray], np.ndarray]
     lower: Float[np.ndarray, " D"]
     upper: Float[np.ndarray, " D"]
     heldout: float | int
+    slopes: Callable[[np.ndarray], np.ndarray] | None = None
 
     def inner(self, rows: Float[np.ndarray, "n D"], part: float = 0.05) -> Float[np.ndarray, "n D"]:
         """The rows moved inwards, for derivatives are worst at the ends."""
@@ -35,7 +37,9 @@ class Surrogate:
         return np.clip(rows, self.lower + margin, self.upper - margin)
 
     def gradient(self, points: Float[np.ndarray, "n D"]) -> Float[np.ndarray, "n D"]:
-        """Derivatives by central differences, which for a spline in double precision are as good as exact."""
+        """Derivatives, exact where the function has them, else by central differences."""
+        if self.slopes is not None:
+            return self.slopes(points)
         D = points.shape[1]
         h = STEP * (self.upper - self.lower)
         moved = [points + sign * h[d] * (np.arange(D) == d) for d in range(D) for sign in (1, -1)]
@@ -66,7 +70,7 @@ def fit_surrogate(data: Data, seed: int = 0) -> Surrogate | None:
             options: dict[str, Any] = (
                 {"link": "log"}
                 if wide and data.weights is None
-                else {"weights": None if data.weights is None else weights[~judged]}
+                else {"link": "identity", "weights": None if data.weights is None else weights[~judged]}
             )
             modes, elements = sizes[0]
             result = fit(
@@ -84,10 +88,8 @@ def fit_surrogate(data: Data, seed: int = 0) -> Surrogate | None:
     except ValueError:
         return None
 
-    def predict(points: np.ndarray) -> np.ndarray:
-        with double_precision():
-            return np.asarray(result.predict(points), float).reshape(len(points))
-
-    off = predict(x[judged]) - data.y[judged]
+    with double_precision():
+        smooth = Smooth(result.model)
+    off = smooth(x[judged]) - data.y[judged]
     heldout = float(np.average(off**2, weights=weights[judged]))
-    return Surrogate(predict, x.min(axis=0), x.max(axis=0), heldout)
+    return Surrogate(smooth, x.min(axis=0), x.max(axis=0), heldout, smooth.gradient)

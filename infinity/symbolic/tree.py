@@ -4,9 +4,10 @@ r"""A formula as a tree: nested tuples of known words, so that it can be compare
     ("q", p, q)         the exact number p / q       ("add", a, b, ..)   ("mul", a, b, ..)   ("pow", a, b)
     (f, a)              a function of one variable, f one of `FUNCTIONS`
 
-Derivatives with respect to the constants go along with the values (forward mode), so that a refit needs no compilation.
+Derivatives with respect to the constants are those of `infinity.symbolic.tape`, so that a refit needs no compilation.
 """
 
+import functools
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any, TypeAlias
@@ -41,7 +42,12 @@ def number(value: int | Fraction, below: int = 1) -> Tree:
 
 def exact(tree: Tree) -> Fraction | None:
     """The number that a tree is, `None` where it is none."""
-    return Fraction(tree[1], tree[2]) if tree[0] == "q" else None
+    return _fraction(tree[1], tree[2]) if tree[0] == "q" else None
+
+
+@functools.lru_cache(4096)
+def _fraction(above: int, below: int) -> Fraction:
+    return Fraction(above, below)
 
 
 def variable(index: int) -> Tree:
@@ -72,9 +78,10 @@ def size(tree: Tree) -> int:
     return own + sum(size(child) for child in children(tree))
 
 
-def indices(tree: Tree, kind: str) -> list[int]:
+@functools.lru_cache(16384)
+def indices(tree: Tree, kind: str) -> tuple[int, ...]:
     """The inputs (`"x"`) or the constants (`"c"`) that occur, sorted."""
-    return sorted({node[1] for node in walk(tree) if node[0] == kind})
+    return tuple(sorted({node[1] for node in walk(tree) if node[0] == kind}))
 
 
 def replaced(tree: Tree, parts: dict[Tree, Tree]) -> Tree:
@@ -153,44 +160,3 @@ def power(base: Any, known: Fraction | None, exponent: Any, module: Any) -> Any:
         whole = base ** abs(known.numerator)
         return whole if known >= 0 else 1 / whole
     return base**exponent
-
-
-def with_slopes(tree: Tree, columns: Any, constants: Any) -> tuple[Any, dict[int, Any]]:
-    """The value of a tree and its derivative with respect to each constant that it holds."""
-    word = tree[0]
-    if word == "x":
-        return columns[tree[1]], {}
-    if word == "c":
-        return constants[tree[1]], {tree[1]: 1.0}
-    if word == "q":
-        return tree[1] / tree[2], {}
-    parts = [with_slopes(child, columns, constants) for child in tree[1:]]
-    if word == "add":
-        total, slopes = parts[0][0], dict(parts[0][1])
-        for value, more in parts[1:]:
-            total = total + value
-            for k, slope in more.items():
-                slopes[k] = slopes[k] + slope if k in slopes else slope
-        return total, slopes
-    if word == "mul":
-        total, slopes = parts[0]
-        for value, more in parts[1:]:
-            joined = {k: slope * value for k, slope in slopes.items()}
-            for k, slope in more.items():
-                joined[k] = joined[k] + total * slope if k in joined else total * slope
-            total, slopes = total * value, joined
-        return total, slopes
-    if word == "pow":
-        (base, down), (exponent, up) = parts
-        value = power(base, exact(tree[2]), exponent, np)
-        slopes = {k: exponent * value / base * slope for k, slope in down.items()}
-        for k, slope in up.items():
-            grown = value * np.log(base) * slope
-            slopes[k] = slopes[k] + grown if k in slopes else grown
-        return value, slopes
-    argument, inner = parts[0]
-    value = FUNCTIONS[word][0](np, argument)
-    if not inner:
-        return value, {}
-    outer = FUNCTIONS[word][1](np, argument, value)
-    return value, {k: outer * slope for k, slope in inner.items()}

@@ -6,19 +6,22 @@ import pytest
 
 import infinity as inf
 from infinity.symbolic import recursion
+from infinity.symbolic.atoms import make_atoms
 from infinity.symbolic.candidates import Data, is_exact, polished
 from infinity.symbolic.discover import _beyond, discover
 from infinity.symbolic.engines import _without_square, chosen, plain_search
 from infinity.symbolic.library import find_one
 from infinity.symbolic.monomials import find_monomials
+from infinity.symbolic.operators import permits, words_of
 from infinity.symbolic.parse import parse
+from infinity.symbolic.rational import find_rationals
 from infinity.symbolic.recursion import Search, solve
 from infinity.symbolic.reduction import reductions
 from infinity.symbolic.separation import Split, part_of, rest_of, splits
 from infinity.symbolic.simplify import simplified
 from infinity.symbolic.snapping import snapped
 from infinity.symbolic.sparse import sums_of
-from infinity.symbolic.surrogate import Surrogate
+from infinity.symbolic.surrogate import Surrogate, fit_surrogate
 from infinity.symbolic.verdict import LEVEL, chance_of_residuals, verdict
 
 RNG = np.random.default_rng(0)
@@ -91,6 +94,55 @@ def test_translations_and_scalings_are_read_off_a_function():
     g = lambda a, b, c: np.sin(a - b) + c
     kinds = [(r.kind, len(r.variables)) for r in reductions(data_of(g, 3), exact_surrogate(g, 3))]
     assert ("translation", 2) in kinds
+
+
+def test_inputs_of_any_sign_are_scaled_by_positive_ones():
+    f = lambda a, b: a**2 * np.tanh(b / a)
+    data = Data((X[:, 0], X[:, 1] - 2), f(X[:, 0], X[:, 1] - 2))
+    smooth = Surrogate(lambda p: f(*p.T), np.array([1.0, -1.0]), np.array([3.0, 1.0]), 1e-14)
+    found = next(reductions(data, smooth))
+    assert (found.kind, len(found.variables)) == ("scaling", 1)
+    np.testing.assert_allclose(found.apply(data).y, np.tanh(found.apply(data).columns[0]), rtol=1e-9)
+
+
+def test_inputs_of_the_other_sign_have_powers():
+    x = X[:, :2] * [-1.0, 1.0]
+    found = discover(x, 3 * np.sqrt(-x[:, 0]) / x[:, 1], engine="native")
+    assert str(found.best) == "y = 3*sqrt(-x0)/x1"
+
+
+def test_quotients():
+    data = data_of(lambda a, b, c: (a * b + 2 * c) / (1 + a * c), 3)
+    best = find_rationals(data)[0]
+    assert is_exact(best, data)
+    assert best.complexity <= 19
+    noise = Data((X[:40, 0],), X[:40, 1])
+    assert not any(is_exact(candidate, noise) for candidate in find_rationals(noise))
+
+
+def test_allowed_operators_steer_the_search():
+    x = X[:, :2]
+    y = 2 * np.log(x[:, 0] ** 2 * x[:, 1])
+    assert discover(x, y, engine="native", operators=["log"]).best.metrics["heldout"] < 1e-12
+    allowed = frozenset({"exp"})
+    trees = make_atoms(tuple(x.T), "all", 60, allowed).trees
+    assert all(permits(allowed, tree) for tree in trees)
+    assert any("exp" in words_of(tree) for tree in trees)
+    for found in (
+        sums_of(data_of(lambda a, b: np.sin(a) * b, 2), True, False, allowed),
+        find_monomials(Data(tuple(x.T), y), allowed),
+    ):
+        assert all(permits(allowed, candidate.tree) for candidate in found)
+
+
+def test_a_surrogate_knows_its_slopes():
+    x = X[:, :3]
+    surrogate = fit_surrogate(Data(tuple(x.T), x[:, 0] * np.exp(-x[:, 1]) + x[:, 2] ** 2))
+    points, h = surrogate.inner(x[:20]), 1e-5
+    for d in range(3):
+        step = h * np.eye(3)[d]
+        difference = (surrogate.predict(points + step) - surrogate.predict(points - step)) / (2 * h)
+        np.testing.assert_allclose(surrogate.gradient(points)[:, d], difference, rtol=1e-6, atol=1e-8)
 
 
 def test_splits_are_proposed_and_taken_out_exactly():
