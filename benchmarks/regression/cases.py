@@ -17,7 +17,7 @@ def processor_seconds() -> float:
 class Case(NamedTuple):
     """Inputs on the unit box and standardised targets, `(N, D)` and `(N,)` or `(N, O)`, to learn from and to be judged by.
 
-    **Fields:** samples, new points, a seed, and `zero`, minus the standardised value of zero.
+    **Fields:** samples, new points, a seed.
     """
 
     x: np.ndarray
@@ -25,7 +25,6 @@ class Case(NamedTuple):
     xt: np.ndarray
     yt: np.ndarray
     seed: int
-    zero: Any = 0.0
 
     def error(self, prediction: Any) -> float:
         """The root mean squared error on the new points over the spread of their targets."""
