@@ -67,7 +67,12 @@ class _Discrete:
 
 
 def solve(
-    form: Any, space: Any, tolerance: float | int | None = None, *, estimate: bool = True, largest: int = LARGEST
+    form: Any,
+    space: Any,
+    tolerance: float | int | None = None,
+    *,
+    estimate: bool = True,
+    largest: int | None = None,
 ) -> Any:
     r"""Find the function of a space that meets a weak form.
 
@@ -79,8 +84,8 @@ def solve(
     - `tolerance`: of the relative L2 error. Cells are halved where that helps, degrees raised where the solution is smooth, and modes added until the
       estimate is below it. Without one the space is used as it is.
     - `estimate`: whether to solve on cells of about half the size too, which is what the error estimate comes from.
-    - `largest`: the number of unknowns up to which the full tensor is solved for before it is written in few products; above it, products are solved for.
-      On patches it is the most that there may be, 300,000 by default.
+    - `largest`: the number of unknowns up to which the full tensor is solved for before it is written in few products, by default 2,000,000; above it,
+      products are solved for. On patches it is the most that there may be, 300,000 by default.
 
     **Returns:** a `Solution`; a `PatchSolution` on patches.
 
@@ -105,9 +110,10 @@ def solve(
     if tolerance is not None and not tolerance > 0:
         raise ValueError(f"solve got tolerance={tolerance}; expected a positive number")
     if isinstance(space, Patches):
-        return solve_patches(form, space, tolerance, estimate, PATCHES if largest == LARGEST else largest)
+        return solve_patches(form, space, tolerance, estimate, PATCHES if largest is None else largest)
     if isinstance(form, Energy | Weak):
         return solve_pointwise(form, space, tolerance, estimate)
+    largest = LARGEST if largest is None else largest
     checked, components = check_form(form, space)
     seconds = {"solve": 0.0, "estimate": 0.0}
     history: list[dict[str, Any]] = []

@@ -1,10 +1,12 @@
 """Problems with known solutions: a form, a space for cells and a degree, the solution, and the solver that its structure allows."""
 
+import re
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import infinity as inf
 from infinity.basis import BSpline
@@ -100,3 +102,11 @@ def three(**size):
     two = np.sin(2 * PI * x) * np.sin(PI * y) * np.sin(PI * z)
     form = LAPLACE + u.d(z) * v.d(z) - (3 * PI**2 * one + 6 * PI**2 * two) * v
     return form, box(x, y, z, dirichlet=both(x, y, z), **size), one + two
+
+
+def assert_refused(sentence, call):
+    """A call ends in one clear sentence for its user, and nothing of what happens underneath."""
+    with pytest.raises(ValueError, match=sentence) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+    assert not re.search(r"Traceback|LinAlg", str(caught.value))

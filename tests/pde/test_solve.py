@@ -1,7 +1,5 @@
 """Known solutions are found at the rates of theory, by the solver that the structure allows, with an estimate that is the error."""
 
-import re
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +10,7 @@ from infinity.basis import BSpline
 from infinity.models.norm import norm
 
 from . import problems as known
-from .problems import LAPLACE, PI, SINES, both, box, t, u, v, x, y, z
+from .problems import LAPLACE, PI, SINES, assert_refused, both, box, t, u, v, x, y, z
 
 KNOWN = [
     (known.poisson, "fast diagonalisation in x, y"),
@@ -227,10 +225,7 @@ def bad_inputs():
     ("sentence", "call"), list(bad_inputs()), ids=lambda value: value if isinstance(value, str) else ""
 )
 def test_bad_input(sentence, call):
-    with pytest.raises(ValueError, match=sentence) as caught:
-        call()
-    assert "\n" not in str(caught.value)
-    assert not re.search(r"Traceback|LinAlg", str(caught.value))
+    assert_refused(sentence, call)
 
 
 def test_what_takes_more_products_than_the_tensor_has_numbers_is_kept_as_the_tensor(tmp_path):

@@ -10,8 +10,6 @@ Quintic B-splines of `infinity.basis`, a breakpoint at every few samples, so tha
 
 import dataclasses
 
-import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
@@ -38,14 +36,9 @@ class Smooth:
         return _design(self.basis, t, order) @ self.coefficients.T
 
 
-@eqx.filter_jit
-def _values(basis: BSpline, t: jax.Array, order: int) -> jax.Array:
-    return jax.vmap(lambda point: basis.derivative(point, order))(t)
-
-
 def _design(basis: BSpline, t: np.ndarray, order: int = 0) -> np.ndarray:
     with double_precision():
-        return np.asarray(_values(basis, jnp.asarray(t), order))
+        return np.asarray(basis.collocation(jnp.asarray(t), order))
 
 
 def smooth(t: Float[np.ndarray, " N"], y: Float[np.ndarray, "N S"]) -> Smooth:
