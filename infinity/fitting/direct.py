@@ -34,7 +34,7 @@ Progress = Callable[[dict[str, Any]], None]
 # Samples in a chunk, by the most samples it serves: enough to keep a matrix product busy, few enough to stay in the cache and to waste little of the last.
 CHUNKS = {512: 64, 4096: 128}
 CHUNK = 512
-# Samples an unknown in the first stage, and for the Gram matrix in the second.
+# Samples an unknown in the first stage, and for the Gram matrix in the second; where weights differ, samples that tell as much.
 FIRST_STAGE = 6
 GRAM_STAGE = 12
 # Where cells are unequal, samples that the emptiest of them holds at least in either stage; lengths that differ by less are equal.
@@ -157,6 +157,19 @@ def rare_samples(axes: Sequence[Axis], x: Float[np.ndarray, "N D"]) -> int:
     return 0 if least == len(x) else -(-CELL_STAGE * len(x) // least)
 
 
+def effective_share(weights: Float[np.ndarray, " N"]) -> float:
+    """The share of equally weighted samples that would tell as much: `(sum w)^2 / (n sum w^2)` over the `n` samples of positive weight (Kish, 1965).
+
+    >>> import numpy as np
+    >>> from infinity.fitting.direct import effective_share
+    >>> effective_share(np.array([1.0, 1.0, 0.0])), effective_share(np.array([1.0, 3.0]))
+    (1.0, 0.8)
+    """
+    w = np.asarray(weights, np.float64)
+    w = w[w > 0]
+    return float(w.sum() ** 2 / (len(w) * np.sum(w**2))) if len(w) else 1.0
+
+
 def fit_separable(
     model: AbstractSeparable,
     x: Float[Array, "N D"],
@@ -244,8 +257,10 @@ def fit_separable(
         evidence = Evidence(jnp.ones((penalty.strengths,), dtype), jnp.asarray(0.01, dtype))
     damping, iterations = jnp.asarray(1e-2, dtype), most_iterations or FIRST_ITERATIONS + LAST_ITERATIONS
     rare = rare_samples(model.axes, np.asarray(x[:rows], np.float64))
-    part = min(chunks, -(-max(FIRST_STAGE * P // O, rare) // size))
-    shaping = min(chunks, -(-max(GRAM_STAGE * P // O, rare) // size))
+    spread = effective_share(counted)
+    part, shaping = (
+        min(chunks, -(-max(int(stage * P / (O * spread)), rare) // size)) for stage in (FIRST_STAGE, GRAM_STAGE)
+    )
     if part < 0.7 * chunks and not warm and most_iterations is None:
         problem = stage(part, part)
         state = starting_state(stacked, penalty.kept, evidence, damping)

@@ -1,8 +1,13 @@
 r"""The rows of a table as the direct fit sees them: distinct, in random order, the targets scaled to what the model describes.
 
-    z = (h(y) - shift) / scale,    h the link;    w = weights mean_o (h'(y_o) / s_o)^-2,    s_o the root mean square of 1 / h'(y_o)
+    z = (h(y) - shift) / scale,    h the link;    w = weights mean_o (g_o / s_o)^2,    g_o = 1 / h'(y_o),    s_o its root mean square
 
-To first order an error of `h(y)` is one of `y` times `h'(y)`, so these weights make the fit one of the targets themselves, each in units of its own size.
+To first order an error of `h(y)` is one of `y` over `g`, so these weights make the fit one of the targets themselves, each in units of its own size. Where
+`g` is nearly zero, as where a logarithm's target is, such a fit would be free to end anywhere, and an exponential makes a large value of that; so
+
+    g >= s FAINT / (1 + |log(g / s)| / 10)
+
+counts instead: a target that is missed by all of its logarithm costs a few hundredths of the targets' size.
 """
 
 import dataclasses
@@ -18,13 +23,16 @@ from ..descent.evidence import Evidence
 from ..models import KHRONOS, AbstractSeparable
 from ..models.evaluator import evaluate
 from .additive import fit_additive
-from .direct import DirectFit, fit_separable
+from .direct import DirectFit, effective_share, fit_separable
 from .journal import Journal
 from .levels import LevelEffects, fit_levels
 from .links import LINKS
 from .local import LocalStage, fit_local
 from .size import Size
 from .twins import Repeats
+
+# The least slope of a link that counts, in units of its root mean square.
+FAINT = 3e-3
 
 
 class Scaled(NamedTuple):
@@ -97,13 +105,20 @@ class Samples:
         z, slopes = forward(self.y), slope(self.y)
         shift, scale = (z.mean(axis=0), z.std(axis=0)) if self.units is None else self.units
         scale = np.where(scale > 0, scale, 1.0)
-        size = np.sqrt(np.mean(slopes**2, axis=0))
+        largest = slopes.max(axis=0)
+        size = largest * np.sqrt(np.mean((slopes / largest) ** 2, axis=0))
+        with np.errstate(divide="ignore"):
+            slopes = np.maximum(slopes, FAINT * size / (1 + np.abs(np.log(slopes / size)) / 10))
         w = self.weights * np.mean((slopes / size) ** 2, axis=1)
         share = self.weights.sum() / w.sum()
         z = (z - shift) / scale
         return Scaled(
             z if self.offset is None else z - self.offset, w * share, shift, scale, scale * size / np.sqrt(share)
         )
+
+    def share(self, link: str) -> float:
+        """The share of equally weighted samples that would tell as much as these do under a link."""
+        return effective_share(self.scaled(link).weights)
 
     def fit(
         self,

@@ -10,6 +10,7 @@ them. Noisy data get several starts, whose average is one separable model; clean
 """
 
 import dataclasses
+import functools
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -30,7 +31,7 @@ from .size import ROWS_PER_UNKNOWN, Size, choose_size
 from .uncertainty import expected_deviation
 
 # Share of the rows that judge trials, and their bounds.
-VALIDATION, FEWEST, MOST = 0.15, 20, 2000
+VALIDATION, FEWEST, MOST = 0.15, 20, 20_000
 # Below so many rows there are none to spare for trials.
 FEWEST_TO_SELECT = 60
 # Rows that a trial is fitted to: enough for its unknowns, not more than needed to rank it.
@@ -216,7 +217,7 @@ def select(
     ) -> tuple[Trial, DirectFit]:
         nonlocal best
         began = time.perf_counter()
-        rows, most = pilot_rows(size), TRIAL_ITERATIONS if starts == 1 else NOISY_ITERATIONS
+        rows, most = pilot_rows(name, size), TRIAL_ITERATIONS if starts == 1 else NOISY_ITERATIONS
         if pilot is None:
             members = range(first, first + starts)
             found = [samples.fit(name, start(size, member), rows, most_iterations=most) for member in members]
@@ -237,9 +238,11 @@ def select(
             best = (trial, size, found[0])
         return trial, found[0]
 
-    def pilot_rows(size: Size) -> int:
+    share = functools.cache(lambda name: samples.share(name))
+
+    def pilot_rows(name: str, size: Size) -> int:
         wanted = max(PILOT_ROWS, PILOT_ROWS_PER_UNKNOWN * size.unknowns(outputs) // outputs)
-        return min(len(x) - validation, wanted)
+        return min(len(x) - validation, round(wanted / share(name)))
 
     def sized(degree: int, functions: int, modes: int, rows: float | int) -> Size | None:
         """So many functions an input, and of so many modes those for whose unknowns there are enough rows."""
@@ -310,7 +313,7 @@ def select(
     if local is None:
         local = trial.error > LOCAL_ABOVE and len(x) <= MOST_LOCAL_ROWS
     if noisy is None:
-        pilot = samples.fit(trial.link, pilot.model, pilot_rows(size), pilot.evidence)
+        pilot = samples.fit(trial.link, pilot.model, pilot_rows(trial.link, size), pilot.evidence)
     if members == 1 and not local:
         fits = [samples.fit(trial.link, pilot.model, evidence=pilot.evidence, most_iterations=noisy)]
         found = Selected(trial.link, samples, fits, trials, size, None, noisy, levels)

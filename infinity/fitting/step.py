@@ -170,7 +170,15 @@ def advance(problem: Problem, state: State, iteration: Int[Array, ""]) -> State:
     flat = flattened(trial, penalty.kept)[0]
     residuals = lambda theta, chunk: _residuals(problem, unravel, theta, chunk)
     loss = accumulate_loss(residuals, flat, problem.data, problem.used)
-    objective = evidence.objective(penalty, flat, loss)
+    # The first block is solved for with part of the samples, and the start may be better than that.
+    start = lambda: accumulate_loss(residuals, theta, problem.data, problem.used)
+    unmoved = jax.lax.cond(begun, lambda: jnp.full_like(loss, jnp.inf), start)
+    objective, unmoved_objective = (
+        evidence.objective(penalty, at, value) for at, value in ((flat, loss), (theta, unmoved))
+    )
+    stay = ~begun & ~(objective <= unmoved_objective)
+    flat, objective = jnp.where(stay, theta, flat), jnp.where(stay, unmoved_objective, objective)
+    trial = unravel(flat)
     drop = state.objective - objective
     gain = jnp.where(begun, jnp.where(promised > 0, drop / promised, -1.0), 1.0)
 
