@@ -7,7 +7,7 @@ To first order an error of `h(y)` is one of `y` over `g`, so these weights make 
 
     g >= s FAINT / (1 + |log(g / s)| / 10)
 
-counts instead: a target that is missed by all of its logarithm costs a few hundredths of the targets' size.
+counts instead: a target that is missed by all of its logarithm costs at most a tenth of the targets' size.
 """
 
 import dataclasses
@@ -32,7 +32,7 @@ from .size import Size
 from .twins import Repeats
 
 # The least slope of a link that counts, in units of its root mean square.
-FAINT = 3e-3
+FAINT = 1e-2
 
 
 class Scaled(NamedTuple):

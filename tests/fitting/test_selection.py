@@ -191,3 +191,15 @@ def test_weights_that_count_less_than_two_measurements_are_refused():
     x = np.linspace(0.0, 1.0, 30)
     with pytest.raises(ValueError, match="the weights sum to 1; a weight counts measurements"):
         inf.fit(x, x**2, weights=np.full(30, 1 / 30))
+
+
+def test_a_logarithm_holds_where_its_target_is_nearly_zero():
+    # A spot of heat: most values are tiny, and weigh next to nothing; left free there, an exponential of the fit reached 1e15 between the rows.
+    def spot(x):
+        width = 0.01 + x[:, 1]
+        return np.exp(-(x[:, 0] ** 2) / width) / width
+
+    draw = lambda n, seed: np.random.default_rng(seed).uniform((-1.0, 0.0), (1.0, 0.8), (n, 2))
+    x, new = draw(2000, 0), draw(20_000, 1)
+    result = inf.fit(x, spot(x), modes=1, elements=4, link="log", outside="linear")
+    assert np.sqrt(np.mean((result.predict(new) - spot(new)) ** 2)) < 0.2 * spot(new).std()
