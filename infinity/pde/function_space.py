@@ -106,6 +106,8 @@ def compressed(space: Space, factors: Factors, tolerance: float, modes: int | No
 def from_tensor(space: Space, tensor: np.ndarray, tolerance: float, modes: int | None) -> Factors:
     """Coefficients `(n_1, .., n_D)` in the bases, or `(n_1, .., n_D, O)` with components, as few products, up to a relative L2 error."""
     on = Difference(space)
+    if tensor.ndim > len(space.bases) and tensor.shape[-1] == 1:
+        tensor = tensor[..., 0]
     triangles = [np.asarray(np.linalg.qr(on.table(c, basis), mode="r")) for c, basis in space.bases.items()]
     for d, R in enumerate(triangles):
         tensor = along(R, tensor, d)
