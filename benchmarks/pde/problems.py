@@ -233,6 +233,19 @@ def checks() -> list[str]:
         "| --- | --- |",
         f"| 20 eigenvalues of the square, largest relative error | {np.max(np.abs(found.values / exact - 1)):.1e} |",
     ]
+    left, right = inf.pde.graded((-1, 0), 48, 4, "right"), inf.pde.graded((0, 1), 48, 4)
+    drum = inf.pde.Patches(
+        [
+            inf.pde.Space({x: left, y: left}, dirichlet={x: "both", y: "left"}),
+            inf.pde.Space({x: left, y: right}, dirichlet={x: "left", y: "right"}),
+            inf.pde.Space({x: right, y: right}, dirichlet={x: "right", y: "both"}),
+        ]
+    )
+    tones = inf.pde.eigenvalues(u.d(x) * v.d(x) + u.d(y) * v.d(y), drum, 20).values
+    rows += [
+        f"| L-shape, first eigenvalue beside 9.6397238440219 (Betcke and Trefethen 2005), relative | {abs(tones[0] / 9.6397238440219 - 1):.1e} |",
+        f"| L-shape, third eigenvalue beside 2 pi^2, relative | {abs(tones[2] / (2 * PI**2) - 1):.1e} |",
+    ]
     problem = EQUATIONS["elasticity"]()
     (a, b), (c, d) = inf.pde.trial(2), inf.pde.test(2)
     lame, shear = 0.3 / (1 - 0.3**2), 1 / 2.6

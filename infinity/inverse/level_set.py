@@ -2,9 +2,9 @@ r"""Level sets: many points at which a model has a given value.
 
     { x in the box : y(x) = value }
 
-`"projection"` moves random starts along the gradient, to a point near each, in up to three dimensions from a first guess on a coarse grid; `"bracketing"`
-searches the segment from each start to one on the other side of the level; `"coordinate"` moves each start along one input alone, where the answer is the
-nearest root of a polynomial a cell. What projection misses, bracketing finds.
+`"projection"` moves random starts along the gradient, to a point near each, from a first guess: on a coarse grid in up to three dimensions, by the profiles
+of a separable model in more; `"bracketing"` searches the segment from each start to one on the other side of the level; `"coordinate"` moves each start along
+one input alone, where the answer is the nearest root of a polynomial a cell. What projection misses, bracketing finds.
 """
 
 import dataclasses
@@ -20,9 +20,11 @@ from ..shapes import rounded_up
 from .coordinate import along_coordinate
 from .inputs import check_name
 from .nearby import SIDES, grid, nearby
+from .profiles import planned
 from .projection import bracket, project, values
 from .spread import spread
 from .subject import Subject, subject_of
+from .tables import Tables
 
 Method = Literal["projection", "bracketing", "coordinate"]
 
@@ -116,7 +118,11 @@ def level_set(
         check_name(str(coordinate), moved)
         z, success, count = along_coordinate(subject, z, moved.index(str(coordinate)), level, tol)
     elif method == "projection":
-        z, success, count = (np.array(a)[: len(z)] for a in project(subject.function, padded, at, close))
+        function, first = subject.function, 0
+        if isinstance(function, Tables) and z.shape[1] not in SIDES:
+            padded, first = planned(function, padded, at), 1  # the start was the first evaluation
+        z, success, count = (np.array(a)[: len(z)] for a in project(function, padded, at, close))
+        count += first
     else:
         success, count = np.zeros(len(z), bool), np.zeros(len(z), np.int32)
     missed = np.flatnonzero(~success)

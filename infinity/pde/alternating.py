@@ -19,6 +19,7 @@ from .additive import additive
 from .definite import is_positive
 from .diagonalisation import diagonal
 from .kronecker import Factors, Kronecker, concatenated, scaled
+from .once import each
 from .tensor import SENTENCE, SingularSystemError
 
 _SWEEPS, _ALONE, _MOST = 12, 6, 60
@@ -49,14 +50,14 @@ def solve_products(
     **Raises:** `SingularSystemError` where the space holds the function one and the operator does not see it.
     """
     _check_constants(operator, ones)
-    diagonals = [diagonal(bank) for bank in operator.banks]
+    diagonals = each(operator.banks, diagonal)
     if is_positive(operator):
         words = "alternating solves"
         problem, target = operator, load
     else:
         words = "alternating minimal residual"
         problem, target = operator.normal(), _adjoint(operator, load)
-        diagonals = [diagonal(bank) for bank in problem.banks]
+        diagonals = each(problem.banks, diagonal)
     turn = [None if f is None else f.right for f in diagonals]
     inner = problem.transformed([None if f is None else f.left for f in diagonals], turn)
     sweep = Sweeps(
@@ -222,11 +223,10 @@ def _weights(operator: Kronecker) -> list[np.ndarray]:
         [[abs(bank[i][0, 0]) for bank, i in zip(operator.banks, index, strict=True)] for _, index in operator.terms]
     )
     numbers = np.abs([number for number, _ in operator.terms])
-    weights = []
-    for d, bank in enumerate(operator.banks):
+    weights, diagonals = [], each(operator.banks, lambda bank: np.abs([np.diag(m) for m in bank]))
+    for d in range(len(operator.banks)):
         others = numbers * np.prod(np.delete(lowest, d, axis=1), axis=1)
-        rows = [o * np.abs(np.diag(bank[index[d]])) for o, (_, index) in zip(others, operator.terms, strict=True)]
-        rates = np.sum(rows, axis=0)
+        rates = others @ diagonals[d][[index[d] for _, index in operator.terms]]
         weights.append(
             np.minimum(np.min(rates) / np.where(rates > 0, rates, 1.0), 1.0)
             if np.min(rates) > 0

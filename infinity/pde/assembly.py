@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from . import conditions
-from .axis import Axis, tabulate
-from .expressions import Coordinate, Expression, Term
+from .axis import Axis
+from .expressions import Coordinate, Expression
+from .integrals import Integrals
 from .kronecker import Factors, Kronecker, collected, concatenated
-from .separation import contracted
+from .once import once
 from .space import Space
 
 
@@ -94,7 +95,7 @@ def axes_of(form: Expression, space: Space) -> dict[Coordinate, Axis]:
 def assemble(form: Expression, space: Space, components: int, axes: dict[Coordinate, Axis] | None = None) -> System:
     """Integrate all terms, in the functions of `axes`, by default those that the form asks for."""
     axes = axes_of(form, space) if axes is None else axes
-    names = list(axes)
+    integrals, alive = Integrals(axes), once(lambda factor: np.any(factor, axis=0))
     operators: list[tuple[float, list[np.ndarray]]] = []
     loads: list[Factors] = []
     rollers = [[_roller(space, axis, k) for axis in axes.values()] for k in range(components)]
@@ -103,25 +104,24 @@ def assemble(form: Expression, space: Space, components: int, axes: dict[Coordin
         test, trial = term.factor("test"), term.factor("trial")
         assert test is not None
         if trial is None:
-            factors = _held(rollers[test.component], functional(term, axes))
+            factors = _held(rollers[test.component], integrals.functional(term))
             loads.append([-factors[0], *factors[1:], *_unit(components, test.component, factors[0].shape[1])])
             continue
-        weights = coefficient(term, axes)
+        weights = integrals.coefficient(term)
         number = next(iter(weights.values())).shape[1]
         for k in range(number):
-            matrices = [matrix(term, axes[c], weights[c][:, k]) for c in names]
+            matrices = integrals.matrices(term, weights, k)
             matrices = _held(rollers[test.component], matrices, rollers[trial.component])
             if components > 1:
                 matrices.append(np.outer(np.eye(components)[test.component], np.eye(components)[trial.component]))
             operators.append((1.0, matrices))
         known = lifts[trial.component]
         if known is not None:
-            factors = [_applied(term, axes[c], weights[c], known[d]) for d, c in enumerate(names)]
-            factors = _held(rollers[test.component], factors)
-            factors[0] = -factors[0]
-            factors += _unit(components, test.component, factors[0].shape[1])
-            kept = np.all([np.any(factor, axis=0) for factor in factors], axis=0)
-            loads.append([factor[:, kept] for factor in factors])
+            factors = _held(rollers[test.component], integrals.applied(term, weights, known))
+            kept = np.all([alive(factor) for factor in factors], axis=0)
+            if kept.any():
+                factors = [factor[:, kept] for factor in factors]
+                loads.append([-factors[0], *factors[1:], *_unit(components, test.component, factors[0].shape[1])])
     if space.mean is not None:
         _fix_mean(space, axes, operators, loads, components)
     operators += _idle(operators, rollers)
@@ -179,77 +179,6 @@ def _idle(
             parts[-1] = np.diag(np.eye(len(rollers))[component])
             found.append((size, parts))
     return found
-
-
-def coefficient(term: Term, axes: dict[Coordinate, Axis]) -> dict[Coordinate, np.ndarray]:
-    """The known functions of a term with its number, as a sum of products at the Gauss points or on the face: `(Q_d, R)` or `(1, R)`."""
-    faces = dict(term.faces)
-    points = {c: np.array([faces[c]]) if c in faces else axis.points for c, axis in axes.items()}
-    return conditions.values(Expression((Term(term.number, term.functions),)), points)
-
-
-def functional(term: Term, axes: dict[Coordinate, Axis]) -> Factors:
-    """`int f v` of a term without trial function, a sum of products; what is not separable is integrated first and separated then, which is smaller."""
-    mixed = [f for f in term.functions if len(f.coordinates) > 1]
-    joint = list(dict.fromkeys(c for f in mixed for c in f.coordinates))
-    faces = dict(term.faces)
-    if not mixed:
-        weights = coefficient(term, axes)
-        return [vectors(term, axes[c], weights[c]) for c in axes]
-    points = {c: np.array([faces[c]]) if c in faces else axes[c].points for c in joint}
-    rest = coefficient(
-        dataclasses.replace(term, functions=tuple(f for f in term.functions if len(f.coordinates) == 1)), axes
-    )
-    tables = {c: vectors(term, axes[c], rest[c] if c in faces else np.diag(rest[c][:, 0])) for c in joint}
-    parts = contracted(mixed, points, tables)
-    number = parts[joint[0]].shape[1]
-    return [parts[c] if c in parts else np.repeat(vectors(term, axes[c], rest[c]), number, axis=1) for c in axes]
-
-
-def vectors(term: Term, axis: Axis, weights: np.ndarray) -> np.ndarray:
-    """`int c phi_i^(a)` for each product, `(m, R)`."""
-    test, value = orders(term, axis)[0], dict(term.faces).get(axis.coordinate)
-    if value is not None:
-        return axis.at(value, test)[:, None] * weights
-    return axis.values(test).T @ (axis.weights[:, None] * weights)
-
-
-def matrix(term: Term, axis: Axis, weights: np.ndarray) -> np.ndarray:
-    """`int c phi_i^(a) phi_j^(b)`, `(m, m)`."""
-    (test, trial), value = orders(term, axis), dict(term.faces).get(axis.coordinate)
-    if value is not None:
-        return weights[0] * np.outer(axis.at(value, test), axis.at(value, trial))
-    if axis.pointwise:
-        return np.diag(weights)
-    if np.all(weights == weights[0]):
-        return axis.gram(test, trial) if weights[0] == 1 else weights[0] * axis.gram(test, trial)
-    left = axis.values(test)
-    right = left if test == trial else axis.values(trial)
-    if np.all(weights >= 0) and test == trial:
-        half = np.sqrt(axis.weights * weights)[:, None] * left
-        return half.T @ half  # symmetric to the last bit
-    return left.T @ ((axis.weights * weights)[:, None] * right)
-
-
-def _applied(term: Term, axis: Axis, weights: np.ndarray, lift: np.ndarray) -> np.ndarray:
-    """`int c phi_i^(a) g^(b)` for each product of the coefficient with each of the lift."""
-    (test, trial), value = orders(term, axis), dict(term.faces).get(axis.coordinate)
-    if value is not None:
-        given = tabulate(axis.basis, np.array([value]), trial) @ lift
-        both = (weights[:, :, None] * given[:, None, :]).reshape(1, -1)
-        return axis.at(value, test)[:, None] * both
-    given = axis.spline_values(lift, trial)
-    if trial:  # the derivative of a constant is zero, not rounding
-        rounding = 1e-15 * np.max(np.abs(axis.spline_values(np.eye(len(lift)), trial))) * np.max(np.abs(lift), axis=0)
-        given = np.where(np.max(np.abs(given), axis=0) <= 4 * rounding, 0.0, given)
-    both = (weights[:, :, None] * given[:, None, :]).reshape(len(given), -1)
-    return axis.values(test).T @ (axis.weights[:, None] * both)
-
-
-def orders(term: Term, axis: Axis) -> tuple[int, int]:
-    """How often the test and the trial function of a term are differentiated in one coordinate."""
-    test, trial = term.factor("test"), term.factor("trial")
-    return tuple(0 if f is None else f.order(axis.coordinate) for f in (test, trial))  # pyright: ignore[reportReturnType]
 
 
 def _unit(components: int, component: int, products: int) -> Factors:

@@ -121,22 +121,19 @@ class Axis:
         """The Gauss points and the two ends."""
         return np.concatenate([self.points, np.asarray(self.basis.breakpoints, float)[[0, -1]]])
 
-    @functools.cached_property
+    @property
     def fitting(self) -> Float[np.ndarray, "n _"]:
         """From values at the fitting points to coefficients in the basis: the best approximation that meets the values at the ends which are held."""
-        held = [k for k, side in enumerate(("left", "right")) if self.ends in (side, "both", "splines")]
-        n, number = self.basis.size, len(self.points)
-        columns = [(0, n - 1)[k] for k in held]
-        rest = np.setdiff1d(np.arange(n), columns)
-        B, root = self._modal.splines(0), np.sqrt(self.weights)[:, None]
-        Q, R = np.linalg.qr(root * B[:, rest])
-        best = scipy.linalg.solve_triangular(R, Q.T * root.T)
-        matrix = np.zeros((n, number + 2))
-        matrix[rest, :number] = best
-        for k, column in zip(held, columns, strict=True):
-            matrix[column, number + k] = 1.0
-            matrix[rest, number + k] = -best @ B[:, column]
-        return matrix
+        return self._modal.fitting
+
+    @property
+    def kind(self) -> tuple[Any, bool]:
+        """The same for axes whose functions and integrals are the same."""
+        return self._modal, self.pointwise
+
+    def largest(self, order: int) -> float:
+        """The largest derivative of a function of the basis at a Gauss point."""
+        return self._modal.largest(order)
 
     @property
     def ones(self) -> Float[np.ndarray, " size"]:
@@ -158,6 +155,7 @@ class _Tables:
         self._splines: dict[int, np.ndarray] = {}
         self._modal: dict[int, np.ndarray] = {}
         self._grams: dict[tuple[int, int], np.ndarray] = {}
+        self._largest: dict[int, float] = {}
         self._whole: Any = None
         if ends == "splines":
             self.X, self.frequencies = np.eye(basis.size), np.zeros(basis.size)
@@ -203,6 +201,27 @@ class _Tables:
             one = root * self.table(left)
             self._grams[left, right] = one.T @ (one if left == right else root * self.table(right))
         return self._grams[left, right]
+
+    @functools.cached_property
+    def fitting(self) -> np.ndarray:
+        held = [k for k, side in enumerate(("left", "right")) if self.ends in (side, "both", "splines")]
+        n, number = self.basis.size, len(self.points)
+        columns = [(0, n - 1)[k] for k in held]
+        rest = np.setdiff1d(np.arange(n), columns)
+        B, root = self.splines(0), np.sqrt(self.weights)[:, None]
+        Q, R = np.linalg.qr(root * B[:, rest])
+        best = scipy.linalg.solve_triangular(R, Q.T * root.T)
+        matrix = np.zeros((n, number + 2))
+        matrix[rest, :number] = best
+        for k, column in zip(held, columns, strict=True):
+            matrix[column, number + k] = 1.0
+            matrix[rest, number + k] = -best @ B[:, column]
+        return matrix
+
+    def largest(self, order: int) -> float:
+        if order not in self._largest:
+            self._largest[order] = float(np.max(np.abs(self.splines(order))))
+        return self._largest[order]
 
     def project(self, values: np.ndarray) -> np.ndarray:
         root = np.sqrt(self.weights)[:, None]

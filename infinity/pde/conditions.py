@@ -7,6 +7,7 @@ agree at the corners, each step keeps the faces that are done. One expression fo
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from .axis import Axis
 from .expressions import Coordinate, Expression, Function
 from .kronecker import Factors, concatenated
+from .once import once
 from .separation import contracted, separated
 from .space import Space
 
@@ -50,6 +52,7 @@ def coefficients(
     on_face = {} if face is None else {face[0]: np.array([face[1]])}
     points = {c: on_face.get(c, axis.fitting_points) for c, axis in axes.items()}
     projections = {c: np.eye(1) if c in on_face else axis.fitting for c, axis in axes.items()}
+    projected = once(np.matmul)
     parts = []
     for term in g.terms:
         mixed = [f for f in term.functions if len(f.coordinates) > 1]
@@ -58,7 +61,7 @@ def coefficients(
             Expression((dataclasses.replace(term, functions=tuple(f for f in term.functions if f not in mixed)),)),
             points,
         )
-        part = {c: projections[c] @ table for c, table in rest.items()}
+        part = {c: projected(projections[c], table) for c, table in rest.items()}
         if mixed:
             tables = {c: projections[c] * rest[c][:, 0] for c in joint}
             found = contracted(mixed, {c: points[c] for c in joint}, tables)
@@ -72,14 +75,22 @@ def values(g: Expression, points: Mapping[Coordinate, np.ndarray]) -> dict[Coord
     """A known function as a sum of products on given points: `(Q_d, R)` for each coordinate."""
     parts: list[dict[Coordinate, np.ndarray]] = []
     for term in g.terms:
-        product = {c: np.ones((len(t), 1)) for c, t in points.items()}
-        first = next(iter(points), None)
-        if first is not None:
-            product[first] = term.number * product[first]
+        product = {c: _ones(len(t)) for c, t in points.items()}
         for function in term.functions:
             product = multiplied(product, table(function, points))
+        where = next((c for f in term.functions for c in f.coordinates), next(iter(points), None))
+        if where is not None and term.number != 1:
+            product[where] = term.number * product[where]
         parts.append(product)
-    return {c: np.concatenate([part[c] for part in parts], axis=1) for c in points}
+    return parts[0] if len(parts) == 1 else {c: np.concatenate([part[c] for part in parts], axis=1) for c in points}
+
+
+@functools.lru_cache(maxsize=64)
+def _ones(number: int) -> np.ndarray:
+    """The same array wherever a coordinate does not occur, by which its integrals are known again."""
+    found = np.ones((number, 1))
+    found.flags.writeable = False
+    return found
 
 
 def table(function: Function, points: Mapping[Coordinate, np.ndarray]) -> dict[Coordinate, np.ndarray]:
@@ -90,13 +101,14 @@ def table(function: Function, points: Mapping[Coordinate, np.ndarray]) -> dict[C
 
 def multiplied(one: dict[Coordinate, np.ndarray], two: dict[Coordinate, np.ndarray]) -> dict[Coordinate, np.ndarray]:
     """The product of a sum of products in all coordinates with one in some."""
-    first, second = (next(iter(each.values())).shape[1] for each in (one, two))
-    return {
-        c: (part[:, :, None] * (two[c] if c in two else np.ones((len(part), second)))[:, None, :]).reshape(
-            len(part), first * second
-        )
-        for c, part in one.items()
-    }
+    second = next(iter(two.values())).shape[1]
+
+    def product(c: Coordinate, part: np.ndarray) -> np.ndarray:
+        if c in two:
+            return (part[:, :, None] * two[c][:, None, :]).reshape(len(part), -1)
+        return part if second == 1 else np.repeat(part, second, axis=1)
+
+    return {c: product(c, part) for c, part in one.items()}
 
 
 def _profile(axis: Axis, side: str, both: bool) -> np.ndarray:

@@ -2,10 +2,10 @@ r"""Eigenvalues and modes of a symmetric form.
 
     a(u, v) = lambda m(u, v),      lambda_i = sum_t prod_d a_td(i_d)   where all directions are diagonal together
 
-With fast diagonalisation all eigenvalues are sums of one-dimensional ones and each mode is one product; otherwise the smallest are found by shift and invert.
+With fast diagonalisation all eigenvalues are sums of one-dimensional ones and each mode is one product; otherwise the smallest are found by shift and invert,
+as on glued patches.
 """
 
-import dataclasses
 import warnings
 from typing import Any
 
@@ -13,33 +13,26 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse.linalg
 
-from ..models import KHRONOS
 from .assembly import assemble, axes_of, check_form
 from .diagonalisation import diagonal
 from .function_space import as_model, coefficients
 from .kronecker import Kronecker, collected
 from .nitsche import with_weak_conditions
+from .patch_eigen import patch_eigenvalues
+from .patches import Patches
+from .result import Modes
 from .space import Space
 from .tensor import direct
 from .truncation import truncated
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Modes:
-    """The smallest eigenvalues, `(k,)` in rising order, their modes as separable models of norm one, and the words for how they were found."""
-
-    values: np.ndarray
-    modes: list[KHRONOS]
-    solver: str
-
-
-def eigenvalues(form: Any, space: Space, number: int = 10, mass: Any = None) -> Modes:
+def eigenvalues(form: Any, space: Space | Patches, number: int = 10, mass: Any = None) -> Modes:
     r"""Find the smallest eigenvalues of a symmetric form.
 
     **Arguments:**
 
     - `form`: `a(u, v)`, such as `u.d(x)*v.d(x)`.
-    - `space`: with zero conditions.
+    - `space`: with zero conditions; or `Patches`, where the form may be a list with one a patch, and `mass` too.
     - `number`: how many.
     - `mass`: `m(u, v)`; by default `u*v`.
 
@@ -56,6 +49,8 @@ def eigenvalues(form: Any, space: Space, number: int = 10, mass: Any = None) -> 
     >>> [round(float(value), 6) for value in found.values]
     [2.0, 5.0, 5.0, 8.0]
     """
+    if isinstance(space, Patches):
+        return patch_eigenvalues(form, space, number, mass)
     forms = [check_form(given, space)[0] for given in (form, mass) if given is not None]
     both, components = check_form(sum(forms), space)
     for checked in forms:

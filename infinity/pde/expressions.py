@@ -145,6 +145,9 @@ class Coordinate(_Algebra):
 
     name: str
 
+    def __hash__(self) -> int:
+        return hash(self.name)
+
     def _expression(self) -> "Expression":
         return Expression((Term(1.0, (Function((self,), lambda t: t, self.name),)),))
 

@@ -3,9 +3,12 @@ r"""A function of the space in its coefficients, a separable model, and how far 
 u(x) = sum_m prod_d sum_j C_djm B_dj(x_d)
 """
 
+import functools
+import math
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
@@ -40,23 +43,25 @@ def coefficients(system: System, unknowns: Factors) -> Factors:
 def as_model(space: Space, factors: Factors, components: int) -> KHRONOS:
     """The separable model with these coefficients; the component is the mixing of its outputs."""
     bases = list(space.bases.values())
-    # One axis for all coordinates that share a basis: making one costs more than a small solve.
-    axes = {
-        id(b): ModelAxis("bspline", np.asarray(b.breakpoints, float).tolist(), {"degree": b.degree})
-        for b in {id(b): b for b in bases}.values()
-    }
+    recipes = {id(b): (tuple(np.asarray(b.breakpoints, float).tolist()), b.degree) for b in bases}
     fields = {
-        "factors": tuple(jnp.asarray(factor.T) for factor in factors[: len(bases)]),
+        "factors": tuple(jax.device_put([np.ascontiguousarray(factor.T) for factor in factors[: len(bases)]])),
         "mixing": jnp.asarray(factors[-1]) if components > 1 else None,
         "additive": None,
         "constant": None,
-        "axes": tuple(axes[id(b)] for b in bases),
+        "axes": tuple(_model_axis(*recipes[id(b)]) for b in bases),
         "scalar": components == 1,
     }
     model = object.__new__(KHRONOS)  # the constructor would draw random factors first
     for name, value in fields.items():
         object.__setattr__(model, name, value)
     return model
+
+
+@functools.lru_cache(maxsize=256)
+def _model_axis(breakpoints: tuple[float, ...], degree: int) -> ModelAxis:
+    """One recipe for all coordinates and models that share it: making one costs more than a small solve."""
+    return ModelAxis("bspline", breakpoints, {"degree": degree})
 
 
 def smaller_model(space: Space, factors: Factors, components: int) -> KHRONOS | HiDeNN:
@@ -81,12 +86,14 @@ def compressed(space: Space, factors: Factors, tolerance: float, modes: int | No
 
     **Arguments:** coefficients in the bases; the `tolerance`; the most `modes`.
     """
+    many, pairs = factors[0].shape[1], len(factors) == 2
+    spanned = math.prod(min(len(f), many) for f in factors)
+    if spanned > _TENSOR or many <= (1 if pairs else _FEW):
+        return factors
     on = Difference(space)
     triangles = [np.linalg.qr(on.table(c, basis), mode="r") for c, basis in space.bases.items()]
     whole = [R @ factor for R, factor in zip(triangles, factors, strict=False)] + factors[len(triangles) :]
     spans = [np.linalg.qr(f) if f.shape[0] > f.shape[1] else (np.eye(len(f)), f) for f in whole]
-    if np.prod([float(len(f)) for _, f in spans]) > _TENSOR or whole[0].shape[1] <= (1 if len(whole) == 2 else _FEW):
-        return factors
     fewer, _ = truncated(full([f for _, f in spans]), tolerance, modes)
     if fewer[0].shape[1] >= whole[0].shape[1] or not fewer[0].shape[1]:
         return factors
@@ -99,6 +106,8 @@ def compressed(space: Space, factors: Factors, tolerance: float, modes: int | No
 def from_tensor(space: Space, tensor: np.ndarray, tolerance: float, modes: int | None) -> Factors:
     """Coefficients `(n_1, .., n_D)` in the bases, or `(n_1, .., n_D, O)` with components, as few products, up to a relative L2 error."""
     on = Difference(space)
+    if tensor.ndim > len(space.bases) and tensor.shape[-1] == 1:
+        tensor = tensor[..., 0]
     triangles = [np.asarray(np.linalg.qr(on.table(c, basis), mode="r")) for c, basis in space.bases.items()]
     for d, R in enumerate(triangles):
         tensor = along(R, tensor, d)

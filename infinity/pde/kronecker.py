@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Complex, Float
 
+from .once import once
+
 Matrix = Float[np.ndarray, "_ _"] | Complex[np.ndarray, "_ _"]
 Tensor = Float[np.ndarray, "..."] | Complex[np.ndarray, "..."]
 Factors = list[np.ndarray]  # one (m_d, R) a direction
@@ -104,59 +106,70 @@ def along(matrix: Matrix, tensor: Tensor, direction: int) -> Tensor:
 def collected(products: Sequence[tuple[float, Sequence[Matrix]]]) -> Kronecker:
     """Find equal matrices, and add up the terms that differ in one direction only."""
     directions = len(products[0][1])
-    banks: list[list[np.ndarray]] = [[] for _ in range(directions)]
+    banks = _Banks(directions)
     terms: dict[tuple[int, ...], float] = {}
     seen: dict[tuple[int, int], tuple[int, float]] = {}
     for number, matrices in products:
         index, factor = [], number
         for d, matrix in enumerate(matrices):
             if (d, id(matrix)) not in seen:  # the products keep it alive
-                seen[d, id(matrix)] = _entered(banks[d], matrix)
+                seen[d, id(matrix)] = banks.enter(d, matrix)
             place, scale = seen[d, id(matrix)]
             index.append(place)
             factor *= scale
         if factor:
             terms[tuple(index)] = terms.get(tuple(index), 0.0) + factor
     if not terms:
-        terms = {tuple(_entered(bank, np.zeros_like(m))[0] for bank, m in zip(banks, products[0][1], strict=True)): 0.0}
+        terms = {tuple(banks.enter(d, np.zeros_like(m))[0] for d, m in enumerate(products[0][1])): 0.0}
     while _merged(terms, banks):
         pass
     kept = [sorted({index[d] for index in terms}) for d in range(directions)]
     return Kronecker(
-        tuple(tuple(banks[d][i] for i in kept[d]) for d in range(directions)),
+        tuple(tuple(banks.matrices[d][i] for i in kept[d]) for d in range(directions)),
         tuple((number, tuple(kept[d].index(i) for d, i in enumerate(index))) for index, number in terms.items()),
     )
 
 
-def _merged(terms: dict[tuple[int, ...], float], banks: list[list[np.ndarray]]) -> bool:
+def _merged(terms: dict[tuple[int, ...], float], banks: "_Banks") -> bool:
     """Add up the terms that differ in one direction only; whether there were any."""
     changed = False
-    for d, bank in enumerate(banks):
+    for d, bank in enumerate(banks.matrices):
         groups: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
         for index in terms:
             groups.setdefault((*index[:d], *index[d + 1 :]), []).append(index)
         for members in groups.values():
             if len(members) > 1:
                 matrix = np.sum([terms.pop(index) * bank[index[d]] for index in members], axis=0)
-                place, scale = _entered(bank, matrix)
+                place, scale = banks.enter(d, matrix)
                 index = (*members[0][:d], place, *members[0][d + 1 :])
                 terms[index] = terms.get(index, 0.0) + scale
                 changed = True
     return changed
 
 
-def _entered(bank: list[np.ndarray], matrix: np.ndarray) -> tuple[int, float]:
-    """Where a matrix stands in a bank, up to a number, which is returned too."""
-    largest = float(matrix.flat[np.argmax(np.abs(matrix))]) if matrix.size else 0.0
-    scale = largest or 1.0
-    normed = matrix / scale
-    for place, known in enumerate(bank):
-        if known.shape == matrix.shape:
-            against = float(known.flat[np.argmax(np.abs(known))]) or 1.0
-            if np.max(np.abs(known / against - normed)) <= _SAME:
-                return place, scale / against
-    bank.append(identity_if_near(matrix))
-    return len(bank) - 1, 1.0
+class _Banks:
+    """The distinct matrices of each direction, up to a number; what directions share stays one array."""
+
+    def __init__(self, directions: int):
+        self.matrices: list[list[np.ndarray]] = [[] for _ in range(directions)]
+        self._normed, self._kept = once(_normed), once(identity_if_near)
+
+    def enter(self, direction: int, matrix: np.ndarray) -> tuple[int, float]:
+        """Where a matrix stands in a direction, and the number that the one there is to be multiplied with."""
+        bank = self.matrices[direction]
+        number, normed = self._normed(matrix)
+        for place, known in enumerate(bank):
+            against, other = self._normed(known)
+            if other.shape == normed.shape and np.max(np.abs(other - normed)) <= _SAME:
+                return place, number / against
+        bank.append(self._kept(matrix))
+        return len(bank) - 1, 1.0
+
+
+def _normed(matrix: np.ndarray) -> tuple[float, np.ndarray]:
+    """A matrix by its largest entry, and that."""
+    number = (float(matrix.flat[np.argmax(np.abs(matrix))]) if matrix.size else 0.0) or 1.0
+    return number, matrix / number
 
 
 def identity_if_near(matrix: np.ndarray) -> np.ndarray:

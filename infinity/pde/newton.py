@@ -6,6 +6,7 @@ The step is halved until the residual falls. Integrals are summed cell by cell, 
 """
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,12 +14,9 @@ import numpy as np
 import scipy.sparse
 import scipy.sparse.linalg
 
-from ..basis import AbstractBasis
 from ..precision import double_precision
-from .axis import gauss_points, restriction, tabulate
-from .expressions import Coordinate
+from .mesh import Mesh
 from .pointwise import Energy, Weak
-from .space import Space
 
 _ITERATIONS, _HALVINGS = 40, 12
 # Cells that are integrated at once.
@@ -27,7 +25,7 @@ _CHUNK = 400
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Stationary:
-    """Coefficients `(n_1, .., n_D)`, whether the residual fell to rounding, its sizes, and how many eigenvalues of a symmetric tangent are negative."""
+    """Coefficients, shaped like the start, whether the residual fell to rounding, its sizes, and how many eigenvalues of a symmetric tangent are negative."""
 
     coefficients: np.ndarray
     converged: bool
@@ -35,148 +33,84 @@ class Stationary:
     negative: int
 
 
-class Mesh:
-    """The cells of a space with the values of the functions that live there, at two more points a cell and coordinate than the largest degree.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Part:
+    """Cells that are integrated, what stands on them, and the unknown of each function; with components `k` of each of them."""
 
-    **Arguments:** the `space`, of up to three coordinates; a `face`, one of its coordinates and a value, for the cells and points there alone.
-
-    **Raises:** `ValueError` for more coordinates.
-    """
-
-    def __init__(self, space: Space, face: tuple[Coordinate, float] | None = None):
-        bases = list(space.bases.values())
-        if len(bases) > 3:
-            raise ValueError(
-                f"Energy and Weak take up to three coordinates; got {len(bases)}. Name parameters, or write a linear form as a sum of products"
-            )
-        number = max(b.degree for b in bases) + 2
-        at = {} if face is None else {face[0]: face[1]}
-        lines = [_Line(b, number, at.get(c)) for c, b in space.bases.items()]
-        self.shape = tuple(b.size for b in bases)
-        cells = np.stack(
-            [a.ravel() for a in np.meshgrid(*(np.arange(len(line.first)) for line in lines), indexing="ij")], axis=1
-        )
-        self.points = _outer([line.points[cells[:, d]] for d, line in enumerate(lines)], stack=True)  # (E, q^D, D)
-        self.weights = _outer([line.weights[cells[:, d]] for d, line in enumerate(lines)])  # (E, q^D)
-        self._lines, self._cells = lines, cells
-        strides = np.cumprod((1, *self.shape[:0:-1]))[::-1]
-        index = np.zeros((len(cells), 1), int)
-        for d, line in enumerate(lines):
-            local = (line.first[cells[:, d]][:, None] + np.arange(line.width)) * strides[d]
-            index = (index[:, :, None] + local[:, None, :]).reshape(len(cells), -1)
-        self.index = index  # (E, k): which coefficients live on a cell
-        E = [scipy.sparse.csr_matrix(restriction(b, space.ends(c))) for c, b in space.bases.items()]
-        self.free = E[0]
-        for part in E[1:]:
-            self.free = scipy.sparse.kron(self.free, part, format="csr")
-
-    def tables(self, part: slice) -> np.ndarray:
-        """Values and gradients of the functions of some cells, `(E, q^D, D + 1, k)`."""
-        cells, lines = self._cells[part], self._lines
-        jets = []
-        for a in range(len(lines) + 1):
-            factors = [line.values[int(a == d + 1)][cells[:, d]] for d, line in enumerate(lines)]
-            total = factors[0]
-            for factor in factors[1:]:
-                total = (total[:, :, None, :, None] * factor[:, None, :, None, :]).reshape(
-                    len(cells), total.shape[1] * factor.shape[1], total.shape[2] * factor.shape[2]
-                )
-            jets.append(total)
-        return np.stack(jets, axis=2)
-
-
-class _Line:
-    """One coordinate cell by cell: points and weights `(cells, q)`, values and derivatives `(cells, q, p + 1)`, the first function of each cell.
-
-    On a face it is one cell with one point.
-    """
-
-    def __init__(self, basis: AbstractBasis, number: int, at: float | None = None):
-        rule = gauss_points(basis, number) if at is None else (np.array([at]), np.ones(1))
-        self.points, self.weights = (table.reshape(-1, number if at is None else 1) for table in rule)
-        self.width = basis.degree + 1
-        full = [tabulate(basis, self.points.ravel(), k).reshape(*self.points.shape, -1) for k in (0, 1)]
-        alive = np.abs(full[0]).max(axis=1) > 0
-        self.first = np.minimum(np.argmax(alive, axis=1), basis.size - self.width)
-        columns = self.first[:, None] + np.arange(self.width)
-        self.values = [np.take_along_axis(table, columns[:, None, :], axis=2) for table in full]
-
-
-def _outer(parts: list[np.ndarray], stack: bool = False) -> np.ndarray:
-    """Products, or all combinations, of the points of each cell."""
-    grids = []
-    for d, part in enumerate(parts):
-        shape = [len(part)] + [1] * len(parts)
-        shape[d + 1] = part.shape[1]
-        grids.append(part.reshape(shape))
-    if stack:
-        full = np.broadcast_arrays(*grids)
-        return np.stack([grid.reshape(len(grid), -1) for grid in full], axis=2)
-    total = grids[0]
-    for grid in grids[1:]:
-        total = total * grid
-    return total.reshape(len(total), -1)
+    mesh: Mesh
+    tables: Callable[..., Any]
+    numbers: np.ndarray
 
 
 class System:
     """Residual and tangent of a pointwise problem, inside and on faces.
 
-    **Arguments:** `parts`, pairs of a mesh and its `tables_at_points`, the inside first; `fixed`, the values of parameters that follow the coordinates of
-    the mesh in `x`, placed by `order`.
+    **Arguments:** `parts`, each a mesh, its `tables_at_points` and the unknowns `(n, )` of its functions; `free`, a matrix from the unknowns that are sought to
+    all of them; the number of `components`, the last index of the unknowns; `fixed`, the values of parameters that follow the coordinates of the mesh in `x`,
+    placed by `order`.
     """
 
     def __init__(
         self,
-        parts: Sequence[tuple[Mesh, Callable[..., Any]]],
+        parts: Sequence[Part],
+        free: Any,
+        components: int = 1,
         fixed: tuple[float, ...] = (),
         order: tuple[int, ...] | None = None,
     ):
-        self.parts, self.free = list(parts), parts[0][0].free
+        self.parts, self.free, self.components = list(parts), free, components
         self._fixed, self._order = fixed, order
 
     def linearised(self, coefficients: np.ndarray, tangent: bool) -> tuple[np.ndarray, Any]:
         """The residual `(N,)` and, where asked for, the tangent `(N, N)`, of all functions."""
-        flat = coefficients.ravel()
-        residual = np.zeros(flat.size)
+        count = self.components
+        values = coefficients.reshape(-1, count)
+        residual = np.zeros(values.shape)
         rows, columns, entries = [], [], []
-        chunks = ((*pair, slice(k, k + _CHUNK)) for pair in self.parts for k in range(0, len(pair[0].index), _CHUNK))
-        for mesh, tables, part in chunks:
-            B, index = mesh.tables(part), mesh.index[part]
+        chunks = ((p, slice(k, k + _CHUNK)) for p in self.parts for k in range(0, len(p.mesh.index), _CHUNK))
+        for whole, part in chunks:
+            mesh = whole.mesh
+            B, index = mesh.tables(part), whole.numbers[mesh.index[part]]
             number, q, jets, width = B.shape
-            jet = (B.reshape(number, q * jets, width) @ flat[index][:, :, None]).reshape(number * q, jets)
-            flux, T = self._at(mesh, tables, mesh.points[part].reshape(number * q, -1), jet)
+            flat = B.reshape(number, q * jets, width)
+            jet = np.moveaxis((flat @ values[index]).reshape(number * q, jets, count), 2, 1)
+            flux, T = self._at(whole, mesh.points[part].reshape(number * q, -1), jet)
             w = mesh.weights[part].reshape(-1)
-            weighted = (w[:, None] * flux).reshape(number, 1, q * jets)
-            np.add.at(residual, index, (weighted @ B.reshape(number, q * jets, width))[:, 0])
-            if tangent:
-                turned = (w[:, None, None] * T).reshape(number, q, jets, jets) @ B
-                local = np.swapaxes(B.reshape(number, q * jets, width), 1, 2) @ turned.reshape(number, q * jets, width)
-                rows.append(np.repeat(index[:, :, None], width, axis=2).ravel())
-                columns.append(np.repeat(index[:, None, :], width, axis=1).ravel())
+            weighted = np.moveaxis(w[:, None, None] * flux, 1, 2).reshape(number, q * jets, count)
+            np.add.at(residual, index, np.swapaxes(flat, 1, 2) @ weighted)
+            for a, b in itertools.product(range(count), repeat=2) if tangent else ():
+                inner = T[:, a, :, b]
+                if count > 1 and not np.any(inner):
+                    continue
+                turned = (w[:, None, None] * inner).reshape(number, q, jets, jets) @ B
+                local = np.swapaxes(flat, 1, 2) @ turned.reshape(number, q * jets, width)
+                rows.append(np.repeat(index[:, :, None] * count + a, width, axis=2).ravel())
+                columns.append(np.repeat(index[:, None, :] * count + b, width, axis=1).ravel())
                 entries.append(local.ravel())
         if not tangent:
-            return residual, None
+            return residual.ravel(), None
         triplets = (np.concatenate(entries), (np.concatenate(rows), np.concatenate(columns)))
-        return residual, scipy.sparse.csr_matrix(triplets, shape=(flat.size, flat.size))
+        return residual.ravel(), scipy.sparse.csr_matrix(triplets, shape=(values.size, values.size))
 
-    def _at(
-        self, mesh: Mesh, tables: Callable[..., Any], points: np.ndarray, jet: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Fluxes and tangents in the coordinates of the mesh; the number of points is rounded up so that one program serves."""
+    def _at(self, part: Part, points: np.ndarray, jet: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Fluxes `(n, O, J)` and tangents `(n, O, J, O, J)` in the coordinates of the mesh; the number of points is rounded up so that one program serves."""
+        mesh, count = part.mesh, self.components
         if self._order is not None:
             both = np.concatenate([points, np.broadcast_to(self._fixed, (len(points), len(self._fixed)))], axis=1)
             points = both[:, self._order]
-            wide = np.zeros((len(jet), 1 + points.shape[1]))
-            places = [0] + [1 + self._order.index(d) for d in range(jet.shape[1] - 1)]
-            wide[:, places] = jet
+            wide = np.zeros((len(jet), count, 1 + points.shape[1]))
+            places = [0] + [1 + self._order.index(d) for d in range(jet.shape[2] - 1)]
+            wide[:, :, places] = jet
         else:
-            wide, places = jet, list(range(jet.shape[1]))
+            wide, places = jet, list(range(jet.shape[2]))
         full = _CHUNK * mesh.points.shape[1]
         missing = full - len(points) if len(mesh.index) > _CHUNK else 0
         padded = lambda a: np.concatenate([a, np.repeat(a[-1:], missing, axis=0)]) if missing else a
         with double_precision():
-            flux, T = (np.asarray(a)[: len(points)] for a in tables(padded(points), padded(wide)))
-        return flux[:, places], T[:, places][:, :, places]
+            found = part.tables(padded(points), padded(wide.reshape(len(wide), -1)))
+        flux, T = (np.asarray(a)[: len(points)] for a in found)
+        flux, T = flux.reshape(wide.shape), T.reshape(len(T), *wide.shape[1:] * 2)
+        return flux[:, :, places], T[:, :, places][..., places]
 
 
 def newton(

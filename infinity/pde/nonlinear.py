@@ -4,6 +4,7 @@ u(x, p) = sum_q u_q(x) l_q(p):    one problem at each Gauss point of the paramet
 """
 
 import itertools
+import math
 import time
 from typing import Any
 
@@ -11,12 +12,13 @@ import numpy as np
 
 from ..models.norm import norm
 from .axis import Axis, gauss_points, tabulate
-from .conditions import lift
-from .expressions import Coordinate, Expression, Function, Term
+from .expressions import Coordinate
 from .function_space import Difference, as_model, distance, from_tensor
-from .kronecker import along, full
-from .newton import Mesh, Stationary, System, is_linear, newton
+from .kronecker import along
+from .mesh import Mesh
+from .newton import Part, Stationary, System, is_linear, newton
 from .pointwise import Energy, Weak, tables_at_points
+from .pointwise_values import free_functions, lifted, with_values, without_values
 from .result import Solution
 from .space import Space, divided
 
@@ -57,7 +59,7 @@ def solve_pointwise(form: Energy | Weak, space: Space, tolerance: float | int | 
         error = _distance(current, tensor, fine, finer)
         seconds["estimate"] += time.perf_counter() - began
         history.append(_line(current, error, found))
-        size = np.prod([float(b.size) for c, b in fine.bases.items() if c not in parameters])
+        size = math.prod(b.size for c, b in fine.bases.items() if c not in parameters) * (form.components or 1)
         if (
             tolerance is None
             or error <= tolerance
@@ -71,11 +73,11 @@ def solve_pointwise(form: Energy | Weak, space: Space, tolerance: float | int | 
     factors = from_tensor(current, tensor, allowed, current.modes)
     if current.modes is not None and error is not None:
         error = float(np.hypot(error, _truncation(current, tensor, factors)))
-    words = _words(form, linear, found, parameters)
-    success, status, message = _judged(form, found, error, tolerance, words, history)
-    return Solution(
-        as_model(current, factors, 1), success, status, message, error, words, history, current, seconds, factors, 1
-    )
+    words = words_of(form, linear, found, parameters)
+    success, status, message = judged(form, found, error, tolerance, words, history)
+    count = form.components or 1
+    model = as_model(current, factors, count)
+    return Solution(model, success, status, message, error, words, history, current, seconds, factors, count)
 
 
 def _split(form: Energy | Weak, space: Space) -> tuple[list[Any], tuple[Coordinate, ...]]:
@@ -96,9 +98,10 @@ def _split(form: Energy | Weak, space: Space) -> tuple[list[Any], tuple[Coordina
         low, high = space.place(c, "left"), space.place(c, "right")
         if not low <= value <= high:
             raise ValueError(f"{type(form).__name__} has the face {c}={value:g}, outside of [{low:g}, {high:g}]")
-    if space.components > 1:
+    if space.components not in (1, form.components or 1):
         raise ValueError(
-            f"the space has values for {space.components} components; an Energy or a Weak has one. Give one value on each face"
+            f"the space has values for {space.components} components and the {type(form).__name__} has {form.components or 1}; "
+            "give one value for each, or one for all"
         )
     if space.nitsche:
         raise ValueError(
@@ -118,42 +121,39 @@ def _once(
     before: tuple[Space, np.ndarray] | None,
 ) -> tuple[np.ndarray, Stationary]:
     """The coefficients of all coordinates on one space, and how the last problem went."""
-    names = [c for c in space.bases if c not in parameters]
-    part = Space(
-        dict(zip(names, inner, strict=True)), None, _values(space, names), [c for c in space.periodic if c in names]
-    )
-    parts = [(Mesh(part), tables_at_points(form))]
-    parts += [(Mesh(part, (c, value)), tables_at_points(one)) for c, value, one in form.boundary]
+    names, count = [c for c in space.bases if c not in parameters], form.components or 1
+    bases = dict(zip(names, inner, strict=True))
+    part = Space(bases, None, without_values(space, names), [c for c in space.periodic if c in names])
+    shape = [b.size for b in inner]
+    numbers = np.arange(math.prod(shape))
+    parts = [Part(Mesh(part), tables_at_points(form), numbers)]
+    parts += [Part(Mesh(part, (c, at)), tables_at_points(one), numbers) for c, at, one in form.boundary]
+    free = free_functions(part, count)
     rules = [gauss_points(space.bases[c], space.bases[c].degree + 1)[0] for c in parameters]
     everything = list(space.bases)
     order = tuple((names + list(parameters)).index(c) for c in everything) if parameters else None
-    shape = [b.size for b in inner]
-    known = None if before is None else _prolonged(*before, space)
-    values = np.zeros([*(len(r) for r in rules), *shape])
+    known = None if before is None else prolonged(*before, space)
+    values = np.zeros([*(len(r) for r in rules), *shape, count])
     worst: Stationary | None = None
     start: np.ndarray | None = None
     for place in itertools.product(*(range(len(r)) for r in rules)):
         at = {c: float(rule[i]) for c, rule, i in zip(parameters, rules, place, strict=True)}
-        values_on_faces = _lift(space, part, at)
+        values_on_faces = lifted(space, part, at, count)
         if known is not None:
             start = _at_parameters(known, space, parameters, at)
-        first = values_on_faces if start is None else _with_values(start, values_on_faces, part)
-        system = System(parts, tuple(at.values()), order)
+        first = values_on_faces if start is None else with_values(start, values_on_faces, part)
+        system = System(parts, free, count, tuple(at.values()), order)
         found = newton(system, first, linear=linear, symmetric=isinstance(form, Energy))
         if not found.converged and start is not None:
             found = newton(system, values_on_faces, linear=linear, symmetric=isinstance(form, Energy))
-        if isinstance(form, Energy) and linear and found.negative:
-            raise ValueError(
-                f"the energy is quadratic and not bounded below on this space ({found.negative} negative directions); it has no minimum. "
-                "Write its stationarity as an inf.pde.Weak if a saddle is meant"
-            )
+        check_bounded(form, linear, found)
         values[place] = start = found.coefficients
         worst = found if worst is None or not found.converged else worst
     assert worst is not None
     if not parameters:
         return values, worst
     tensor = np.moveaxis(values, range(len(parameters)), range(len(names), len(everything)))
-    tensor = np.transpose(tensor, [(names + list(parameters)).index(c) for c in everything])
+    tensor = np.transpose(tensor, [*((names + list(parameters)).index(c) for c in everything), len(everything)])
     for c in parameters:
         tensor = along(
             Axis(c, space.bases[c], pointwise=True).project(np.eye(len(rules[parameters.index(c)]))),
@@ -163,46 +163,20 @@ def _once(
     return tensor, worst
 
 
-def _values(space: Space, names: list[Coordinate]) -> dict[Coordinate, dict[str, Any]]:
-    """The conditions of the coordinates; what depends on parameters is zero here and set with their values."""
-    return {c: dict.fromkeys(sides, 0.0) for c, sides in space.dirichlet.items() if c in names}
+def check_bounded(form: Energy | Weak, linear: bool, found: Stationary) -> None:
+    """Refuse a quadratic energy without a minimum.
+
+    **Raises:** `ValueError` that says so.
+    """
+    if isinstance(form, Energy) and linear and found.negative:
+        raise ValueError(
+            f"the energy is quadratic and not bounded below on this space ({found.negative} negative directions); it has no minimum. "
+            "Write its stationarity as an inf.pde.Weak if a saddle is meant"
+        )
 
 
-def _lift(space: Space, part: Space, at: dict[Coordinate, float]) -> np.ndarray:
-    """A function with the values on the faces for one choice of the parameters, as a full tensor."""
-    fixed = {c: {side: _at(g[0], at) for side, g in sides.items()} for c, sides in space.dirichlet.items()}
-    valued = Space(part.bases, None, fixed, part.periodic)
-    axes = {c: Axis(c, b, valued.ends(c)) for c, b in part.bases.items()}
-    found = lift(valued, axes)
-    return np.zeros([b.size for b in part.bases.values()]) if found is None else full(found)
-
-
-def _at(g: Any, at: dict[Coordinate, float]) -> Expression:
-    """An expression with the parameters set."""
-    if not any(c in at for c in g.coordinates):
-        return g
-    rest = tuple(c for c in g.coordinates if c not in at)
-    evaluate = lambda *values: g.values({**dict(zip(rest, values, strict=True)), **at})
-    return (
-        Expression((Term(1.0, (Function(rest, evaluate, str(g)),)),))
-        if rest
-        else Expression((Term(float(g.values(at))),))
-    )
-
-
-def _with_values(start: np.ndarray, lift: np.ndarray, part: Space) -> np.ndarray:
-    """A start whose outermost coefficients are those of the values on the faces."""
-    found = start.copy()
-    for d, c in enumerate(part.bases):
-        for side in part.dirichlet.get(c, {}):
-            face = [slice(None)] * found.ndim
-            face[d] = slice(0, 1) if side == "left" else slice(-1, None)
-            found[tuple(face)] = lift[tuple(face)]
-    return found
-
-
-def _prolonged(space: Space, tensor: np.ndarray, finer: Space) -> np.ndarray:
-    """The best approximation of a function on finer cells."""
+def prolonged(space: Space, tensor: np.ndarray, finer: Space) -> np.ndarray:
+    """The best approximation of a function, given by the tensor of its coefficients, on finer cells."""
     for d, (c, b) in enumerate(finer.bases.items()):
         axis = Axis(c, b)
         tensor = along(axis.project(tabulate(space.bases[c], axis.points, 0)), tensor, d)
@@ -215,7 +189,7 @@ def _at_parameters(
     names = list(space.bases)
     for c in parameters:
         tensor = along(tabulate(space.bases[c], np.array([at[c]]), 0), tensor, names.index(c))
-    return tensor.reshape([b.size for c, b in space.bases.items() if c not in parameters])
+    return tensor.reshape([*(b.size for c, b in space.bases.items() if c not in parameters), -1])
 
 
 def _distance(space: Space, tensor: np.ndarray, finer: Space, reference: np.ndarray) -> float:
@@ -233,7 +207,8 @@ def _truncation(space: Space, tensor: np.ndarray, factors: list[np.ndarray]) -> 
     return distance(on.of(space, factors), whole) / (norm(whole) or 1.0)
 
 
-def _words(form: Energy | Weak, linear: bool, found: Stationary, parameters: tuple[Coordinate, ...]) -> str:
+def words_of(form: Any, linear: bool, found: Stationary, parameters: tuple[Coordinate, ...] = ()) -> str:
+    """How a stationary point was found."""
     kind = "the energy is quadratic" if isinstance(form, Energy) else "the form is linear"
     words = (
         f"one linear solve, as {kind} (closure check)"
@@ -253,9 +228,10 @@ def _line(space: Space, error: float, found: Stationary) -> dict[str, Any]:
     }
 
 
-def _judged(
+def judged(
     form: Any, found: Stationary, error: float | None, tolerance: float | int | None, words: str, history: list
 ) -> tuple[bool, str, str]:
+    """Whether the solution is as asked for, in a word and in a sentence."""
     if not found.converged:
         return (
             False,

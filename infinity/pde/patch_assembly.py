@@ -14,9 +14,10 @@ import numpy as np
 import scipy.sparse
 
 from ..basis import AbstractBasis
-from .assembly import check_form, coefficient, functional, matrix, orders
+from .assembly import check_form
 from .axis import Axis
 from .expressions import Expression
+from .integrals import Integrals, orders
 from .kronecker import Tensor, along, full
 from .patch import Patch
 from .patches import Patches
@@ -74,20 +75,21 @@ def patch_system(form: Expression, patch: Patch, count: int) -> PatchSystem:
     bases = tuple(patch.space.bases.values())
     products: dict[Orders, list[list[np.ndarray]]] = {}
     load = np.zeros((*(b.size for b in bases), count))
+    integrals = Integrals(axes)
     for term in form.terms:
         test, trial = term.factor("test"), term.factor("trial")
         assert test is not None
-        places = [orders(term, axis) for axis in axes.values()]
+        places = [orders(term, c) for c in axes]
         if trial is None:
-            part = full(functional(term, axes))
+            part = full(integrals.functional(term))
             for d, (order, _) in enumerate(places):
                 part = adjoint_differences(part, bases[d], d, order)
             load[..., test.component] -= part
             continue
-        weights = coefficient(term, axes)
+        weights = integrals.coefficient(term)
         key = (tuple(a for a, _ in places), tuple(b for _, b in places), test.component, trial.component)
         for k in range(next(iter(weights.values())).shape[1]):
-            products.setdefault(key, []).append([matrix(term, axis, weights[c][:, k]) for c, axis in axes.items()])
+            products.setdefault(key, []).append(integrals.matrices(term, weights, k))
     return PatchSystem(bases, count, products, load)
 
 

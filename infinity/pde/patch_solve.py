@@ -8,36 +8,44 @@ solving for the residual.
 
 import dataclasses
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from . import conditions
-from .axis import Axis, gauss_points, tabulate
+from .axis import gauss_points, tabulate
 from .expressions import Expression
 from .function_space import as_model, from_tensor
 from .gluing import box_points
 from .kronecker import Factors, along, full
+from .newton import Stationary
 from .nitsche import with_weak_conditions
+from .nonlinear import judged, words_of
 from .patch import Patch
 from .patch_assembly import systems
+from .patch_conditions import forms_of, known_values
 from .patch_linear import GluedSystem, places_of, solved
+from .patch_pointwise import pointwise_forms, stationary
 from .patch_result import PatchSolution
 from .patches import Patches
+from .pointwise import Energy, Weak
+from .regrading import regraded
 from .tensor import SENTENCE, SingularSystemError
 
 # Unknowns up to which the sparse system is factorised, the most spaces for a tolerance, and what rounding leaves of a relative error.
-LARGEST, _ROUNDS, _FLOOR = 300_000, 5, 1e-15
+LARGEST, _ROUNDS, _FLOOR = 300_000, 12, 1e-15
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Discrete:
-    """The coefficients on each patch as full tensors, the component last, and the last correction relative to them."""
+    """The coefficients on each patch as full tensors, the component last; how they were found: words, the last correction relative to them, Newton's method."""
 
     patches: Patches
     tensors: list[np.ndarray]
-    residual: float
     unknowns: int
+    words: str
+    residual: float = 0.0
+    newton: Stationary | None = None
 
 
 def solve_patches(
@@ -49,15 +57,15 @@ def solve_patches(
 
     **Raises:** `ValueError` as there; for values that do not agree where two faces meet.
     """
-    forms = _forms(form, patches)
+    once = _problem(form, patches)
     seconds, history = {"solve": 0.0, "estimate": 0.0}, []
     began = time.perf_counter()
-    found = _once(forms, patches, largest)
+    found = once(patches, largest, None)
     seconds["solve"] += time.perf_counter() - began
     error, previous, fine = None, np.inf, None
     while estimate or tolerance is not None:
         began = time.perf_counter()
-        fine = _once(forms, found.patches.refined(), 8 * largest)
+        fine = once(found.patches.refined(), 8 * largest, found)
         error = _distance(found, fine)
         seconds["estimate"] += time.perf_counter() - began
         history.append(_line(found, error))
@@ -69,10 +77,16 @@ def solve_patches(
             or 2 * fine.unknowns > largest
         ):
             break
-        found, previous = fine, error
+        more = regraded(found.patches, found.tensors, fine.patches, fine.tensors)
+        if more is None:
+            found, previous = fine, error
+            continue
+        began = time.perf_counter()
+        found, previous = once(more, largest, found), np.inf
+        seconds["solve"] += time.perf_counter() - began
     allowed = _FLOOR if error is None else max(0.03 * error, _FLOOR)
     factors = [
-        from_tensor(p.space, _squeezed(t), allowed, p.space.modes)
+        from_tensor(p.space, t, allowed, p.space.modes)
         for p, t in zip(found.patches.patches, found.tensors, strict=True)
     ]
     if fine is not None and any(p.space.modes is not None for p in found.patches.patches):
@@ -80,36 +94,43 @@ def solve_patches(
             dataclasses.replace(found, tensors=[_whole(f, t) for f, t in zip(factors, found.tensors, strict=True)]),
             fine,
         )
-    return _finished(found, factors, error, tolerance, history, seconds)
+    return _finished(form, found, factors, error, tolerance, history, seconds)
 
 
-def _forms(form: Any, patches: Patches) -> list[tuple[Expression, Expression]]:
-    """For each patch the form as written, and in the coordinates of its box."""
-    several = isinstance(form, list | tuple)
-    if several and len(form) != len(patches.patches):
-        raise ValueError(
-            f"solve got {len(form)} forms for {len(patches.patches)} patches; expected one, or one for each"
-        )
-    for one in form if several else [form]:
-        if not isinstance(one, Expression):
-            raise ValueError(
-                f"solve got {one!r} on Patches; expected a form such as u.d(x)*v.d(x) - f*v. An Energy or a Weak takes one Space"
-            )
-        if not several:
-            patches.check_faces(one)
-    given = list(form) if several else [form] * len(patches.patches)
-    return [(one, patches.local(one, k)) for k, one in enumerate(given)]
+def _problem(form: Any, patches: Patches) -> Callable[[Patches, int, _Discrete | None], _Discrete]:
+    """The solve on one set of patches, at most as many unknowns, from a solution on coarser ones.
+
+    **Raises:** `ValueError` for what is no form on the patches.
+    """
+    first = form[0] if isinstance(form, list | tuple) and form else form
+    if not isinstance(first, Energy | Weak):
+        forms = forms_of(form, patches)
+        return lambda patches, largest, before: _once(forms, patches, largest)
+    given = pointwise_forms(form, patches)
+
+    def once(patches: Patches, largest: int, before: _Discrete | None) -> _Discrete:
+        _check_size(patches, largest)
+        start = None if before is None else (before.patches, before.tensors)
+        tensors, found, unknowns, linear = stationary(given, patches, start)
+        words = f"{words_of(first, linear, found)}, {unknowns} unknowns"
+        return _Discrete(patches, tensors, unknowns, words, newton=found)
+
+    return once
 
 
-def _once(forms: list[tuple[Expression, Expression]], patches: Patches, largest: int) -> _Discrete:
+def _check_size(patches: Patches, largest: int) -> None:
     if patches.unknowns > largest:
         raise ValueError(
             f"the patches have {patches.unknowns} unknowns together; expected at most {largest}. Use fewer cells, or raise largest="
         )
+
+
+def _once(forms: list[tuple[Expression, Expression]], patches: Patches, largest: int) -> _Discrete:
+    _check_size(patches, largest)
     whole = [with_weak_conditions(form, p.space) for (_, form), p in zip(forms, patches.patches, strict=True)]
     parts = systems([written for written, _ in forms], whole, patches)
     count = parts[0].components
-    known = _known(patches, count)
+    known = known_values(patches, count)
     if patches.mean is not None and count > 1:
         raise ValueError("a mean is given for a solution with several components; expected one component")
     integral = None if patches.mean is None else _integral(patches)
@@ -120,7 +141,8 @@ def _once(forms: list[tuple[Expression, Expression]], patches: Patches, largest:
     except SingularSystemError as error:
         raise ValueError(f"{forms[0][0]}: {error}") from None
     shaped = [unknowns[places] for places in places_of(patches, count)]
-    return _Discrete(patches, shaped, residual, int(np.sum(np.isnan(known))))
+    number = int(np.sum(np.isnan(known)))
+    return _Discrete(patches, shaped, number, f"one sparse system of {number} unknowns", residual)
 
 
 def _open(forms: list[Expression], known: np.ndarray, component: int) -> bool:
@@ -130,37 +152,6 @@ def _open(forms: list[Expression], known: np.ndarray, component: int) -> bool:
     count = mine[0].components if mine else 1
     held = np.any(~np.isnan(known.reshape(-1, count)[:, component]))
     return not held and all(any(order for _, order in f.orders) for f in mine)
-
-
-def _known(patches: Patches, components: int) -> np.ndarray:
-    """The unknowns that are given by values on faces; the others are not a number."""
-    known = np.full((patches.unknowns, components), np.nan)
-    for k, (patch, numbers) in enumerate(zip(patches.patches, patches.numbers, strict=True)):
-        space = patch.space
-        axes = {c: Axis(c, b, "splines") for c, b in space.bases.items()}
-        for component in range(components):
-            for d, c in enumerate(space.coordinates):
-                for side in space.dirichlet.get(c, {}):
-                    given = space.value(c, side, component)
-                    if given is None:
-                        continue
-                    places = np.take(numbers, [0 if side == "left" else -1], axis=d)
-                    values = np.zeros(places.shape)
-                    if given.number() != 0.0:
-                        parts = conditions.coefficients(given, axes, (c, space.place(c, side)))
-                        values = full([parts[name] for name in space.coordinates])
-                    before = known[places, component]
-                    gap = np.abs(np.where(np.isnan(before), values, before) - values)
-                    size = max(1.0, float(np.max(np.abs(values))))
-                    if np.max(gap) > 1e-6 * size:
-                        worst = np.unravel_index(np.argmax(gap), gap.shape)
-                        raise ValueError(
-                            f"the {side} face of {c} of patch {k} asks for {values[worst]:.6g} where it meets another face, "
-                            f"which asks for {before[worst]:.6g}; "
-                            "expected one value. Change one of the faces, or leave one to the form"
-                        )
-                    known[places, component] = values
-    return known.ravel()
 
 
 def _integral(patches: Patches) -> np.ndarray:
@@ -202,10 +193,6 @@ def _whole(factors: Factors, like: np.ndarray) -> np.ndarray:
     return full(factors).reshape(like.shape)
 
 
-def _squeezed(tensor: np.ndarray) -> np.ndarray:
-    return tensor[..., 0] if tensor.shape[-1] == 1 else tensor
-
-
 def _line(found: _Discrete, error: float) -> dict[str, Any]:
     spaces = [p.space for p in found.patches.patches]
     return {
@@ -213,11 +200,12 @@ def _line(found: _Discrete, error: float) -> dict[str, Any]:
         "degrees": [[b.degree for b in s.bases.values()] for s in spaces],
         "unknowns": found.unknowns,
         "error": error,
-        "residual": found.residual,
+        **({"residual": found.residual} if found.newton is None else {"residuals": found.newton.history}),
     }
 
 
 def _finished(
+    form: Any,
     found: _Discrete,
     factors: list[Factors],
     error: float | None,
@@ -225,8 +213,7 @@ def _finished(
     history: list,
     seconds: dict,
 ) -> PatchSolution:
-    components = found.tensors[0].shape[-1]
-    words = f"one sparse system of {found.unknowns} unknowns"
+    components, words = found.tensors[0].shape[-1], found.words
     success, status, message = True, "solved", f"solved by {words}; "
     message += "no error was estimated" if error is None else f"the relative error is about {error:.1e}"
     if tolerance is not None and error is not None and error > tolerance:
@@ -235,6 +222,9 @@ def _finished(
     if not found.residual < max(1e-9, 0.01 * (error or 0.0)):
         success, status = False, "not converged"
         message = f"{words}: corrections stopped at {found.residual:.1e}; cells differ too much in size for their arithmetic, or the form is close to singular"
+    if found.newton is not None:
+        first = form[0] if isinstance(form, list | tuple) else form
+        success, status, message = judged(first, found.newton, error, tolerance, words, history)
     if not all(np.all(np.isfinite(t)) for t in found.tensors):
         success, status, message = (
             False,

@@ -188,20 +188,23 @@ class Patches:
 
     def refined(self, more: int = 1) -> "Patches":
         """Each cell in halves and `more` degrees."""
-        pairs = [(p.space.refined(more), p.geometry) for p in self.patches]
+        return self.on([p.space.refined(more) for p in self.patches])
+
+    def on(self, spaces: Sequence[Space]) -> "Patches":
+        """The same patches with other cells, which agree on common faces."""
         found = object.__new__(Patches)
         found.__dict__.update({name: value for name, value in self.__dict__.items() if name != "numbers"})
-        found.patches = [Patch(space, geometry) for space, geometry in pairs]
+        found.patches = [Patch(space, patch.geometry) for space, patch in zip(spaces, self.patches, strict=True)]
         return found
 
     def local(self, form: Expression, k: int) -> Expression:
         """A form as one of the box of a patch: its outer faces, and what lies inside of it."""
         patch = self.patches[k]
-        terms = [term for term in form.terms if self._counts(term.faces, k)]
+        terms = [term for term in form.terms if self.counts(term.faces, k)]
         kept = Expression(tuple(terms))
         return kept if patch.geometry is None else patch.geometry.form(kept, self.coordinates)
 
-    def _counts(self, faces: Any, k: int) -> bool:
+    def counts(self, faces: Any, k: int) -> bool:
         """Whether a term on these faces is integrated over a patch."""
         patch = self.patches[k]
         for c, value in faces:
@@ -224,7 +227,7 @@ class Patches:
         **Raises:** `ValueError` for a face that lies outside of all, or inside where patches are glued.
         """
         for term in form.terms:
-            if term.faces and not any(self._counts(term.faces, k) for k in range(len(self.patches))):
+            if term.faces and not any(self.counts(term.faces, k) for k in range(len(self.patches))):
                 where = ", ".join(f"{c}={value:g}" for c, value in term.faces)
                 raise ValueError(
                     f"the term {term} lies on {where}, which is no outer face of a patch and not inside of one"

@@ -5,6 +5,8 @@ r"""Nonlinear problems, written at a point: an energy to make stationary, or a w
 Both give the flux `c = (c_0, .., c_D)` that multiplies `(v, grad v)`, and its tangent, by differentiation of what the user wrote:
 
     c_a = d e / d(u, grad u)_a,      T_ab = d c_a / d(u, grad u)_b
+
+A solution with components has `u_k` and `grad u_k` for each of them, one after another.
 """
 
 import dataclasses
@@ -28,9 +30,11 @@ class Energy:
 
     **Arguments:**
 
-    - `density`: `(x, u, du)` to a number: the point `(D,)`, the value `()` and the gradient `(D,)`, in the order of the coordinates of the space.
+    - `density`: `(x, u, du)` to a number: the point `(D,)`, the value `()` and the gradient `(D,)`, in the order of the coordinates of the space; with
+      components the values `(O,)` and the gradients `(O, D)`.
     - `parameters`: coordinates in which nothing is differentiated: the problem is solved at each of their Gauss points.
     - `faces`: `{x.at(1): density}`, energies that are integrated over faces alone: a flux `-q u`, or a radiating wall `u**5 / 5 - u`.
+    - `components`: of the solution, such as a displacement; nothing for a number.
 
     >>> import infinity as inf, jax.numpy as jnp
     >>> energy = inf.pde.Energy(lambda x, u, du: du @ du / 2 + u**4 / 4 - u)
@@ -41,27 +45,29 @@ class Energy:
     density: Callable[..., Any]
     parameters: Sequence[Coordinate] = ()
     faces: Mapping[Expression, Callable[..., Any]] = dataclasses.field(default_factory=dict, hash=False)
+    components: int | None = None
 
     def __post_init__(self):
         _check(self.density, 3, "Energy", "x, u, du")
+        _check_components(self.components, "Energy")
         object.__setattr__(self, "parameters", tuple(self.parameters))
 
     @property
     def boundary(self) -> list[tuple[Coordinate, float, "Energy"]]:
         """The faces, each a coordinate, its value and the energy there."""
-        return [(*_face(at), Energy(density, self.parameters)) for at, density in self.faces.items()]
+        return [(*_face(at), dataclasses.replace(self, density=fn, faces={})) for at, fn in self.faces.items()]
 
     def flux(self, x: Any, jet: Any) -> Any:
         """What multiplies `(v, grad v)` at a point."""
-        return jax.grad(lambda j: jnp.asarray(self.density(x, j[0], j[1:])))(jet)
+        return jax.grad(lambda j: self.value(x, j))(jet)
 
     def value(self, x: Any, jet: Any) -> Any:
         """The density."""
-        return jnp.asarray(self.density(x, jet[0], jet[1:]))
+        return jnp.asarray(self.density(x, *_parts(jet, self.components)))
 
     def degree(self, dimensions: int) -> int | None:
         """The degree of the density in `u` and its gradient, by the closure check; nothing where it is no polynomial."""
-        return _degree(self.value, dimensions)
+        return _degree(self.value, dimensions, self.components)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +77,7 @@ class Weak:
     **Arguments:**
 
     - `form`: `(x, u, du, v, dv)` to a number, linear in `v` and `dv`.
-    - `parameters`: as for `Energy`.
+    - `parameters`, `components`: as for `Energy`.
     - `faces`: `{x.at(1): form}`, forms that are integrated over faces alone.
 
     >>> import infinity as inf
@@ -83,19 +89,21 @@ class Weak:
     form: Callable[..., Any]
     parameters: Sequence[Coordinate] = ()
     faces: Mapping[Expression, Callable[..., Any]] = dataclasses.field(default_factory=dict, hash=False)
+    components: int | None = None
 
     def __post_init__(self):
         _check(self.form, 5, "Weak", "x, u, du, v, dv")
+        _check_components(self.components, "Weak")
         object.__setattr__(self, "parameters", tuple(self.parameters))
 
     @property
     def boundary(self) -> list[tuple[Coordinate, float, "Weak"]]:
         """The faces, each a coordinate, its value and the form there."""
-        return [(*_face(at), Weak(form, self.parameters)) for at, form in self.faces.items()]
+        return [(*_face(at), dataclasses.replace(self, form=fn, faces={})) for at, fn in self.faces.items()]
 
     def value(self, x: Any, jet: Any, test: Any) -> Any:
         """The form."""
-        return jnp.asarray(self.form(x, jet[0], jet[1:], test[0], test[1:]))
+        return jnp.asarray(self.form(x, *_parts(jet, self.components), *_parts(test, self.components)))
 
     def flux(self, x: Any, jet: Any) -> Any:
         """What multiplies `(v, grad v)` at a point."""
@@ -103,7 +111,7 @@ class Weak:
 
     def degree(self, dimensions: int) -> int | None:
         """One more than the degree of the flux, so that 2 means linear, as for an energy."""
-        found = _degree(self.flux, dimensions)
+        found = _degree(self.flux, dimensions, self.components)
         return None if found is None else found + 1
 
     def check(self, dimensions: int, point: np.ndarray) -> None:
@@ -113,13 +121,21 @@ class Weak:
         """
         with double_precision():
             rng = np.random.default_rng(0)
-            jet, one, two = jnp.asarray(rng.normal(size=(3, dimensions + 1)))
+            jet, one, two = jnp.asarray(rng.normal(size=(3, (self.components or 1) * (dimensions + 1))))
             at = lambda test: self.value(jnp.asarray(point), jet, test)
             whole, parts = float(at(one + 2 * two)), float(at(one) + 2 * at(two))
         if not abs(whole - parts) <= 1e-9 * (1 + abs(whole) + abs(parts)):
             raise ValueError(
                 "Weak got a form that is not linear in v and dv; expected one such as (du @ dv + u**3 * v). Every term has exactly one of v and dv"
             )
+
+
+def _parts(jet: Any, components: int | None) -> tuple[Any, Any]:
+    """Values and gradients."""
+    if components is None:
+        return jet[0], jet[1:]
+    rows = jet.reshape(components, -1)
+    return rows[:, 0], rows[:, 1:]
 
 
 def _face(at: Any) -> tuple[Coordinate, float]:
@@ -137,16 +153,25 @@ def _check(fn: Callable[..., Any], number: int, name: str, arguments: str) -> No
         raise ValueError(f"{name} got {fn!r}; expected a function of {arguments}") from None
 
 
-def _degree(fn: Callable[..., Any], dimensions: int) -> int | None:
+def _check_components(components: Any, name: str) -> None:
+    if components is not None and not (isinstance(components, int) and components >= 1):
+        raise ValueError(f"{name} got components={components!r}; expected how many, or nothing for a number")
+
+
+def _degree(fn: Callable[..., Any], dimensions: int, components: int | None) -> int | None:
     """The degree of a function of `(x, jet)` in the jet."""
     with double_precision():
         point = jnp.full((dimensions,), 0.5)
-        certificate = certify(lambda jet, x: fn(x, jet), jnp.full((dimensions + 1,), 0.5), point)
+        jet = jnp.full(((components or 1) * (dimensions + 1),), 0.5)
+        certificate = certify(lambda jet, x: fn(x, jet), jet, point)
     return certificate.degree
 
 
 @functools.lru_cache(maxsize=32)
 def tables_at_points(form: Energy | Weak) -> Callable[..., tuple[Any, Any]]:
-    """A function from points `(N, D)` and jets `(N, D + 1)` to fluxes `(N, D + 1)` and tangents `(N, D + 1, D + 1)`, compiled once for a form."""
+    """A function from points `(N, D)` and jets `(N, J)` to fluxes `(N, J)` and tangents `(N, J, J)`, compiled once for a form.
+
+    `J` is `D + 1` for each component.
+    """
     both = lambda x, jet: (form.flux(x, jet), jax.jacfwd(lambda j: form.flux(x, j))(jet))
     return jax.jit(jax.vmap(both))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..models import KHRONOS, HiDeNN
+from ..models import KHRONOS, Glued, HiDeNN
 from ..models.evaluator import evaluate
 from .function_space import as_model, relative_error
 from .kronecker import Factors
@@ -86,3 +86,15 @@ class Solution:
             "message": self.message,
         }
         save(self.model, path, header=about)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Modes:
+    """The smallest eigenvalues, `(k,)` in rising order, and how they were found.
+
+    **Fields:** the `values`; their `modes` of norm one, each a separable model, on patches one that is glued; the words for the `solver`.
+    """
+
+    values: np.ndarray
+    modes: list[KHRONOS] | list[Glued]
+    solver: str

@@ -7,6 +7,7 @@ crossed with all
 the others together, and each remaining part is separated in turn.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -46,19 +47,21 @@ def grid_values(functions: Sequence[Function], points: Mapping[Coordinate, np.nd
     **Raises:** `ValueError` as `separated`.
     """
     shape = tuple(len(t) for t in points.values())
-    size = np.prod([float(n) for n in shape])
+    size = math.prod(shape)
     label = " ".join(f.label for f in functions)
     if size > LARGEST:
         raise ValueError(
             f"{label} is not separable and its grid has {size:.1e} points; expected at most {LARGEST:.0e}. Write it as a sum of products, or use fewer cells"
         )
-    grid = dict(zip(points, np.meshgrid(*points.values(), indexing="ij", sparse=True), strict=True))
+    lines = np.meshgrid(*points.values(), indexing="ij", sparse=True) if len(points) > 1 else list(points.values())
+    grid = dict(zip(points, lines, strict=True))
     values = np.ones([1] * len(shape))
     for f in functions:
         values = values * np.asarray(f.evaluate(*(grid[c] for c in f.coordinates)), float)
     values = np.broadcast_to(values, shape)
-    bad = np.argwhere(~np.isfinite(values))
-    if len(bad):
+    finite = np.isfinite(values)
+    if not finite.all():
+        bad = np.argwhere(~finite)
         where = ", ".join(f"{c}={t[i]:.4g}" for (c, t), i in zip(points.items(), bad[0], strict=True))
         raise ValueError(f"{label} is {values[tuple(bad[0])]} at {where}; expected finite values on the whole domain")
     return values

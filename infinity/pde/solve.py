@@ -6,7 +6,7 @@ a(u, v) = l(v) for all v,        error of u_h  ~  | u_h - u_{h/2} | / | u_{h/2} 
 import dataclasses
 import functools
 import time
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from .function_space import Difference, as_model, coefficients, compressed, dist
 from .kronecker import Factors
 from .nitsche import with_weak_conditions
 from .nonlinear import solve_pointwise
+from .patch_result import PatchSolution
 from .patch_solve import LARGEST as PATCHES
 from .patch_solve import solve_patches
 from .patches import Patches
@@ -66,6 +67,28 @@ class _Discrete:
         return norm(known + lift[len(axes) :])
 
 
+@overload
+def solve(
+    form: Any,
+    space: Space,
+    tolerance: float | int | None = None,
+    *,
+    estimate: bool = True,
+    largest: int | None = None,
+) -> Solution: ...
+
+
+@overload
+def solve(
+    form: Any,
+    space: Patches,
+    tolerance: float | int | None = None,
+    *,
+    estimate: bool = True,
+    largest: int | None = None,
+) -> PatchSolution: ...
+
+
 def solve(
     form: Any,
     space: Any,
@@ -73,16 +96,16 @@ def solve(
     *,
     estimate: bool = True,
     largest: int | None = None,
-) -> Any:
+) -> Solution | PatchSolution:
     r"""Find the function of a space that meets a weak form.
 
     **Arguments:**
 
     - `form`: `a(u, v) - l(v)`, a sum of products of coordinates, known functions, a trial and a test function; or an `Energy` or a `Weak`, for nonlinear
-      problems in up to three coordinates and some parameters.
+      problems in up to three coordinates and some parameters (on a `Space`).
     - `space`: where the solution is sought: a `Space`, or `Patches` that are glued, where the form may be a list with one a patch.
     - `tolerance`: of the relative L2 error. Cells are halved where that helps, degrees raised where the solution is smooth, and modes added until the
-      estimate is below it. Without one the space is used as it is.
+      estimate is below it. Without one the space is used as it is. On patches cells gather where a corner is seen to be singular.
     - `estimate`: whether to solve on cells of about half the size too, which is what the error estimate comes from.
     - `largest`: the number of unknowns up to which the full tensor is solved for before it is written in few products, by default 2,000,000; above it,
       products are solved for. On patches it is the most that there may be, 300,000 by default.

@@ -172,10 +172,11 @@ class Space:
         inside = {c: np.asarray(b.breakpoints, float)[[0, -1]] for c, b in self.bases.items()}
         points = {c: rest.uniform(low, high, 32) for c, (low, high) in inside.items()}
         pairs = [(*one, *two) for k, one in enumerate(faces) for two in faces[:k] if one[0] != two[0]]
+        components = range(self.components)
         for c, side, several, other, other_side, others in pairs:
-            for component in range(self.components):
+            for component in components:
                 g, h = _of(several, component), _of(others, component)
-                if g is None or h is None:
+                if g is None or h is None or g is h:
                     continue
                 at = {**points, c: np.full(32, self.place(c, side)), other: np.full(32, self.place(other, other_side))}
                 first, second = np.asarray(g.values(at)) + np.zeros(32), np.asarray(h.values(at)) + np.zeros(32)

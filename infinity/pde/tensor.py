@@ -15,6 +15,7 @@ import scipy.sparse.linalg as sparse
 
 from .diagonalisation import Diagonal, diagonal
 from .kronecker import Factors, Kronecker, Tensor, along, full
+from .once import each
 
 # Unknowns of a dense matrix, and numbers that a batch of small systems may hold.
 _DENSE, _BATCH = 1500, 20_000_000
@@ -73,7 +74,7 @@ def direct(operator: Kronecker, names: list[str]):
         matrix = operator.dense()
         inverse = _factorised(matrix)
         return (lambda F: inverse(F.ravel()).reshape(F.shape)), f"one dense system of {operator.size} unknowns", True
-    diagonals = [diagonal(bank) for bank in operator.banks]
+    diagonals = each(operator.banks, diagonal)
     coupled = [d for d, found in enumerate(diagonals) if found is None]
     if len(coupled) <= 1:
         if not coupled:

@@ -10,6 +10,7 @@ import pytest
 
 import infinity as inf
 from infinity.inverse.pieces import pieces_of
+from infinity.inverse.projection import project
 from infinity.inverse.tables import Tables, tables_of
 
 
@@ -140,6 +141,23 @@ def test_few_steps_from_the_grid_to_points_that_differ():
         assert found.success.all()
         assert found.iterations.mean() < 2.5
         assert len(np.unique(found.points.round(7), axis=0)) > 190
+
+
+def test_profiles_lead_to_an_extreme_level_in_many_dimensions():
+    """Few starts of a bumpy model get stuck, and the points are no farther than where the slopes alone lead."""
+    model = rough(dimensions=6, modes=3, amplitude=0.25)
+    random = np.random.default_rng(1)
+    seen = np.asarray(inf.models.Evaluator(model)(jnp.asarray(random.uniform(-1, 2, (4000, 6)))))
+    level, z = float(np.quantile(seen, 0.97)), random.uniform(size=(256, 6))
+    found = inf.level_set(model, level, starts=3 * z - 1)
+    assert found.success.all()
+    assert found.iterations.mean() < 4
+    tables = tables_of(pieces_of(model, 0, np.full(6, -1.0), np.full(6, 3.0), {}), jnp.dtype("float64"))
+    at, tolerance = jnp.asarray(level), jnp.asarray(1e-10 * np.ptp(seen))
+    plain, arrived, _ = project(tables, jnp.asarray(z), at, tolerance)
+    assert 1 - np.mean(arrived) > 3 * np.mean(found.iterations > 7)
+    moved = lambda points: np.mean(np.linalg.norm(points - z, axis=1)[np.asarray(arrived)])
+    assert moved((found.points + 1) / 3) < 1.15 * moved(np.asarray(plain))
 
 
 def test_a_derivative_of_its_own_that_is_only_backward():

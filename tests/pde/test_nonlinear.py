@@ -66,6 +66,33 @@ def test_energies_on_faces():
     assert np.log2(errors[0] / errors[1]) > 3.8
 
 
+def test_components_of_an_energy():
+    """A plate on two rollers, pulled to the right: the closure check sees a quadratic energy, each component is held on faces of its own."""
+    density = lambda p, u, du: du[0, 0] ** 2 + du[1, 1] ** 2 + (du[0, 1] + du[1, 0]) ** 2 / 2
+    energy = inf.pde.Energy(density, faces={x.at(1): lambda p, u, du: -u[0]}, components=2)
+    rollers = box(x, y, cells=2, degree=2, dirichlet={x: {"left": (0, None)}, y: {"left": (None, 0)}})
+    result = inf.solve(energy, rollers)
+    assert "one linear solve" in result.solver
+    assert result.error((0.5 * x, 0)) < 1e-13
+    assert result.model(jnp.array([0.5, 0.5])).shape == (2,)
+
+
+def test_components_of_a_weak_form_with_a_parameter():
+    """Two equations that are coupled by products; the strength of the coupling is an input, and the solution, of degree 2, is found to rounding."""
+    first, second = (lambda p: p[0] + 2 * p[2] * p[1]), (lambda p: p[0] - p[1] * p[2])
+
+    def form(p, u, du, v, dv):
+        one, two = first(p), second(p)
+        coupled = (u[0] * u[1] - one * two) * v[0] + p[2] * (u[0] ** 2 - one**2) * v[1]
+        return jnp.sum(du * dv) + coupled
+
+    values = (x + 2 * k * y, x - k * y)
+    space = box(x, y, k, cells=2, degree=2, dirichlet={c: {"left": values, "right": values} for c in (x, y)})
+    result = inf.solve(inf.pde.Weak(form, parameters=[k], components=2), space, estimate=False)
+    assert "Newton" in result.solver
+    assert result.error(values) < 1e-12
+
+
 def exact_burgers(X, T, nu):
     """The solution from -sin(pi x), by the formula of Cole and Hopf."""
     nodes, weights = np.polynomial.hermite.hermgauss(120)

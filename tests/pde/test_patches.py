@@ -9,7 +9,7 @@ import infinity as inf
 from infinity.basis import BSpline
 from infinity.pde import Mapping, Patches, Space, graded
 
-from .problems import LAPLACE, PI, assert_refused, u, v, x, y, z
+from .problems import LAPLACE, PI, assert_refused, box, u, v, x, y, z
 
 r, a, s, t = inf.pde.coordinates("r a s t")
 
@@ -67,6 +67,23 @@ def test_estimate_is_the_error():
     missed = inf.solve(LAPLACE, ell(graded((-1, 0), 3, 2, "right"), graded((0, 1), 3, 2), exact), 1e-14, largest=2000)
     assert not missed.success
     assert "not the 1.0e-14 asked for" in missed.message
+
+
+def test_a_tolerance_gathers_cells_at_the_corner():
+    """From equal cells, without a word about the exponent; where the slope is smooth no cell is divided alone."""
+    exact = inf.pde.function(corner, x, y)
+    result = inf.solve(LAPLACE, ell(BSpline((-1.0, 0.0), 3, 4), BSpline((0.0, 1.0), 3, 4), exact), 1e-6)
+    assert result.success
+    assert result.error(exact) < 1e-6
+    lengths = np.diff(np.asarray(result.patches.patches[2].space.bases[x].breakpoints))
+    assert lengths[0] < 1e-3 * lengths[-1]
+    assert result.unknowns < 10_000
+    smooth = np.exp(x) * np.sin(y)
+    sides = {c: {"left": smooth, "right": smooth} for c in (x, y)}
+    even = inf.solve(LAPLACE, Patches([box(x, y, cells=2, degree=3, dirichlet=sides)]), 1e-9)
+    assert even.success
+    assert even.error(smooth) < 1e-9
+    assert np.ptp(np.diff(np.asarray(even.patches.patches[0].space.bases[x].breakpoints))) < 1e-12
 
 
 def test_few_modes_enter_the_estimate():
@@ -134,6 +151,55 @@ def test_three_dimensions_materials_and_components():
     assert inf.solve(both, Patches(spaces)).error(linear) < 1e-12
 
 
+XY = (x, y)
+SKEW = Mapping((s, t), lambda p: jnp.array([p[0], 1 + p[1] + 0.3 * p[0]]), [(0, 1), (0, 1)])
+
+
+def skew_pair(value):
+    """A square and a parallelogram beside its upper part, of uneven cells: all polynomials of degree 2 are in the space."""
+    b, c = BSpline(breakpoints=[-1.0, -0.3, 0.0], degree=2), BSpline(breakpoints=[0.0, 0.4, 1.0], degree=2)
+    one, two = BSpline(breakpoints=[1.0, 1.6, 2.0], degree=2), BSpline(breakpoints=[0.0, 0.6, 1.0], degree=2)
+    g = value if isinstance(value, tuple) else (value,)
+    moved = tuple(SKEW.pulled_back(lambda x, y, e=e: e.values(dict(zip(XY, (x, y), strict=True)))) for e in g)
+    square = Space({x: b, y: one}, dirichlet={x: {"left": g}, y: {"left": g, "right": g}})
+    return Patches([square, (Space({s: c, t: two}, dirichlet={s: {"right": moved}, t: {"left": moved}}), SKEW)])
+
+
+def test_an_energy_on_glued_patches():
+    """Newton's method finds a polynomial to rounding, with a flux through a slanted face; a quadratic energy is one linear solve, that of the form."""
+    exact = x**2 - y**2 + 0.5 * x
+    cube = lambda p: (p[0] ** 2 - p[1] ** 2 + 0.5 * p[0]) ** 3
+    normal = jnp.array([-0.3, 1.0]) / jnp.sqrt(1.09)
+    flux = lambda p: jnp.array([2 * p[0] + 0.5, -2 * p[1]]) @ normal
+    energy = inf.pde.Energy(
+        lambda p, u, du: du @ du / 2 + u**4 / 4 - cube(p) * u, faces={t.at(1): lambda p, u, du: -flux(p) * u}
+    )
+    result = inf.solve(energy, skew_pair(exact))
+    assert result.success
+    assert "Newton" in result.solver
+    assert result.error(exact) < 1e-13
+    assert result.error_estimate < 1e-12
+    quadratic = inf.pde.Energy(lambda p, u, du: du @ du / 2 - p[0] * u)
+    result = inf.solve(quadratic, skew_pair(exact), estimate=False)
+    expected = inf.solve(LAPLACE - x * v, skew_pair(exact), estimate=False)
+    assert "one linear solve" in result.solver
+    rows = np.array([[-0.4, 1.3], [0.5, 1.7], [0.0, 1.5]])
+    np.testing.assert_allclose(result.values(rows), expected.values(rows), atol=1e-13)
+
+
+def test_large_deformations_of_a_block():
+    """A compressible neo-Hookean material on two patches, pulled at a slanted face: the homogeneous deformation to rounding."""
+    F = jnp.array([[1.3, 0.2], [-0.1, 0.9]])
+    stored = lambda du: (jnp.sum((jnp.eye(2) + du) ** 2) - 2) / 2 - log(du) + log(du) ** 2
+    log = lambda du: jnp.log(jnp.linalg.det(jnp.eye(2) + du))
+    traction = jax.grad(stored)(F - jnp.eye(2)) @ jnp.array([-0.3, 1.0]) / jnp.sqrt(1.09)
+    energy = inf.pde.Energy(lambda p, u, du: stored(du), faces={t.at(1): lambda p, u, du: -traction @ u}, components=2)
+    exact = (0.3 * x + 0.2 * y, -0.1 * x - 0.1 * y)
+    result = inf.solve(energy, skew_pair(exact), estimate=False)
+    assert result.success
+    assert result.error(exact) < 1e-13
+
+
 def test_a_mean_instead_of_values(tmp_path):
     left, right = BSpline((-1.0, 0.0), 5, 4), BSpline((0.0, 1.0), 5, 4)
     wave = np.cos(PI * x) * np.cos(PI * y)
@@ -181,7 +247,19 @@ def bad_inputs():
     )
     yield "no outer face of a patch", lambda: inf.solve(LAPLACE - v * x.at(0), free)
     yield "3 forms for 2 patches", lambda: inf.solve([LAPLACE] * 3, free)
-    yield "takes one Space", lambda: inf.solve(inf.pde.Energy(lambda x, u, du: du @ du), free)
+    yield "solve got 3 on Patches; expected a form", lambda: inf.solve(3, free)
+    energy = lambda **options: inf.pde.Energy(lambda x, u, du: jnp.sum(du**2), **options)
+    yield "names parameters on Patches", lambda: inf.solve(energy(parameters=[x]), free)
+    yield "no outer face of a patch", lambda: inf.solve(energy(faces={x.at(0): lambda x, u, du: u}), free)
+    yield "3 forms for 2 patches", lambda: inf.solve([energy()] * 3, free)
+    yield "differ in kind or in their number", lambda: inf.solve([energy(), energy(components=2)], free)
+    yield "not bounded below", lambda: inf.solve(inf.pde.Energy(lambda x, u, du: du @ du - 90 * u**2), pair(left, left))
+    two = Space({x: left, y: left}, dirichlet={x: {"left": (1, 2)}})
+    yield "values for 2 components and the Energy has 3", lambda: inf.solve(energy(components=3), Patches([two]))
+    yield (
+        "a mean is given for an Energy",
+        lambda: inf.solve(energy(), Patches([Space({x: left, y: left})], mean=0.0)),
+    )
     yield (
         "where it meets another face",
         lambda: inf.solve(
