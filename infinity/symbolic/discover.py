@@ -20,7 +20,6 @@ from .operators import permitted
 from .recursion import Search, put_back, solve
 from .refine import refine
 from .snapping import snapped
-from .surrogate import fit_surrogate
 from .template import read_template, with_template
 from .tree import evaluate
 from .units import Dimension, dimension, dimensions
@@ -134,7 +133,7 @@ def discover(
         )
     surrogate = None
     if _recommended(listed)[0].metrics["heldout"] >= rounding(data):
-        surrogate = fit_surrogate(data, seed)
+        surrogate = search.fitted(data)
     if surrogate is not None:
         points = np.stack(data.columns, axis=1)
         smooth, scale = surrogate.predict(points), max(float(np.sqrt(data.variance)), 1e-300)

@@ -22,7 +22,7 @@ from infinity.symbolic.simplify import simplified
 from infinity.symbolic.snapping import snapped
 from infinity.symbolic.sparse import sums_of
 from infinity.symbolic.surrogate import Surrogate, fit_surrogate
-from infinity.symbolic.verdict import LEVEL, chance_of_residuals, verdict
+from infinity.symbolic.verdict import LEVEL, verdict
 
 RNG = np.random.default_rng(0)
 X = RNG.uniform(1, 3, (200, 4))
@@ -166,7 +166,7 @@ def test_a_reduction_is_put_back(monkeypatch):
         "fit_surrogate",
         lambda data, seed: exact_surrogate(f, 3) if len(data.columns) == 3 else exact_surrogate(f, 1),
     )
-    monkeypatch.setattr(recursion, "find_scaled", lambda data: [])
+    monkeypatch.setattr(recursion, "find_scaled", lambda *_: [])
     search = Search()
     found = solve(data_of(f, 3), search)
     assert is_exact(found[0], data_of(f, 3))
