@@ -83,7 +83,8 @@ def discover(
     - `units`: the unit of every column and of the target, such as `{"m": "kg", "v": "m/s", "E": "J"}`, `"1"` for a pure number. The search then goes through
     dimensionless groups, and formulas whose units do not agree are left out. Needs pint (`pip install 'infinity[units]'`).
     - `template`: what is known of the formula, with one `?` for what is searched: `"m*g*h + ?"`, `"exp(-t)*?"`, `"sqrt(?)"`.
-    - `effort`: how many surrogates the search may fit; work is counted, not timed, so that a seed gives one answer.
+    - `effort`: how many surrogates the search may fit, and half of how many smaller problems it may solve; work is counted, not timed, so that a seed
+      gives one answer.
     - `seed`: of the rows that are held out and of the engine.
     - `progress`: called with a dictionary at each step.
 
@@ -106,7 +107,9 @@ def discover(
         raise ValueError(
             f"effort is {effort!r}; expected how many surrogates may be fitted, a whole number of at least 0"
         )
-    search = Search(effort, seed, listener=progress, allowed=None if allowed is None else frozenset(allowed))
+    search = Search(
+        effort, 2 * effort, seed, listener=progress, allowed=None if allowed is None else frozenset(allowed)
+    )
     known = None if units is None else dimensions(units, names, target)
     place = len(data.columns)
     form = ("x", place) if template is None else read_template(template, names)

@@ -45,14 +45,20 @@ CLEAN = 0.01
 
 @dataclasses.dataclass
 class Search:
-    """What the recursion shares: how many surrogates it may still fit, the seed, the trace, who is told about it, and the functions that formulas may hold."""
+    """What the recursion shares: how many surrogates it may still fit and smaller problems solve, the seed, the trace, who is told, and what is allowed."""
 
     surrogates: int = 12
+    problems: int = 24
     seed: int = 0
     trace: list[str] = dataclasses.field(default_factory=list)
     listener: object = None
     allowed: Allowed = None
     root: tuple[Data, Surrogate | None] | None = None
+
+    @property
+    def spent(self) -> bool:
+        """Whether nothing is left of either."""
+        return min(self.surrogates, self.problems) <= 0
 
     def fitted(self, data: Data) -> Surrogate | None:
         """A surrogate of some data, one less to come; that of the first data is kept."""
@@ -73,6 +79,7 @@ class Search:
 def solve(data: Data, search: Search, depth: int = 0, surrogate: Surrogate | None = None) -> list[Candidate]:
     """Candidates for the data, the best first."""
     D = len(data.columns)
+    search.problems -= depth > 0
     if D == 0 or np.ptp(data.y) == 0:
         return best_first([polished(("c", 0), [float(np.average(data.y, weights=data.weights))], data, "constant")])
     turned = mirrored(data)
@@ -80,7 +87,7 @@ def solve(data: Data, search: Search, depth: int = 0, surrogate: Surrogate | Non
         return put_back(turned, solve(smaller, search, depth), data)
     if D == 1:
         found = find_one(data, allowed=search.allowed)
-        if not (found and is_exact(found[0], data)):
+        if not (settled(found, data, None, SURE) and len(found[0].constants) <= FEW + 1):
             found = best_first(
                 [*found, *sums_of(data, True, allowed=search.allowed), *find_rationals(data, search.allowed)]
             )
@@ -101,7 +108,7 @@ def solve(data: Data, search: Search, depth: int = 0, surrogate: Surrogate | Non
     if settled(found, data, None, SURE) and len(found[0].constants) <= FEW:
         return found
     reduced = False
-    if depth < 5 and search.surrogates > 0:
+    if depth < 5 and not search.spent:
         surrogate = search.fitted(data) if surrogate is None else surrogate
         if surrogate is not None and not settled(found, data, surrogate):
             found, reduced = _reduced(data, surrogate, search, depth, found)
@@ -113,7 +120,7 @@ def solve(data: Data, search: Search, depth: int = 0, surrogate: Surrogate | Non
         _report(search, depth, f"scaling laws of {D} variables", found, data)
     if settled(found, data, surrogate):
         return found
-    if surrogate is not None and depth < 5:
+    if surrogate is not None and depth < 5 and not search.spent:
         found = _apart(data, surrogate, search, depth, found)
     if D <= 3 and not reduced and not settled(found, data, surrogate):
         found = best_first([*found, *sums_of(data, True, allowed=search.allowed)])
@@ -129,7 +136,7 @@ def _reduced(
     search.say(depth, f"surrogate misses {np.sqrt(missed / max(data.variance, 1e-300)):.2g}")
     taken = 0
     for reduction in reductions(data, surrogate):
-        if search.surrogates <= 0 or taken == MOST_TAKEN:
+        if search.spent or taken == MOST_TAKEN:
             break
         smaller = reduction.apply(data)
         if smaller is None or not smaller.columns:
@@ -175,7 +182,7 @@ def _with_pivots(
                 *put_back(choice, solve(smaller, search, depth + 1, fitted if choice is reduction else None), data),
             ]
         )
-        if settled(found, data, None) or search.surrogates <= 0:
+        if settled(found, data, None) or search.spent:
             break
     return found
 
@@ -188,7 +195,7 @@ def _apart(data: Data, surrogate: Surrogate, search: Search, depth: int, found: 
     """What the splits of a surrogate lead to."""
     for split in splits(data, surrogate):
         found = best_first([*found, *_joined(data, surrogate, split, search, depth)])
-        if found and (settled(found, data, surrogate)):
+        if settled(found, data, surrogate) or search.spent:
             break
     return found
 
@@ -233,7 +240,7 @@ def _joined(data: Data, surrogate: Surrogate, split: Split, search: Search, dept
             constants = np.concatenate([one.constants, two.constants])
             tree = mul(front, back) if split.product else add(front, back)
             out.append(simplified(polished(tree, constants, data, word), data, 3))
-        if any(is_exact(candidate, data) for candidate in out):
+        if settled(best_first(out), data, surrogate) or search.spent:
             break
     return best_first(out)
 

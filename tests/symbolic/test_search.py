@@ -14,14 +14,17 @@ from infinity.symbolic.library import find_one
 from infinity.symbolic.monomials import find_monomials
 from infinity.symbolic.operators import permits, words_of
 from infinity.symbolic.parse import parse
+from infinity.symbolic.pivots import moved, ordered
 from infinity.symbolic.rational import find_rationals
 from infinity.symbolic.recursion import Search, solve
 from infinity.symbolic.reduction import reductions
+from infinity.symbolic.residuals import chance_of_residuals
 from infinity.symbolic.separation import Split, part_of, rest_of, splits
 from infinity.symbolic.simplify import simplified
 from infinity.symbolic.snapping import snapped
 from infinity.symbolic.sparse import sums_of
 from infinity.symbolic.surrogate import Surrogate, fit_surrogate
+from infinity.symbolic.tree import evaluate
 from infinity.symbolic.verdict import LEVEL, verdict
 
 RNG = np.random.default_rng(0)
@@ -103,6 +106,37 @@ def test_inputs_of_any_sign_are_scaled_by_positive_ones():
     found = next(reductions(data, smooth))
     assert (found.kind, len(found.variables)) == ("scaling", 1)
     np.testing.assert_allclose(found.apply(data).y, np.tanh(found.apply(data).columns[0]), rtol=1e-9)
+
+
+def test_pivots_are_those_with_which_a_function_falls_apart():
+    f = lambda T, V, a, b: T / (4 * V - b) - a / V**2
+    data = data_of(f, 4)
+    law = next(r for r in reductions(data, exact_surrogate(f, 4)) if len(r.variables) == 2)
+    smaller = law.apply(data)
+    inner = Surrogate(
+        lambda z: f(*_inputs(law, z, 4).T) / _front(law, z, 4),
+        np.stack(smaller.columns, axis=1).min(axis=0),
+        np.stack(smaller.columns, axis=1).max(axis=0),
+        1e-14,
+    )
+    (score, best), *others = ordered(law, inner, data)
+    assert score < 1.0
+    assert {0, 1, 2, 3} - set(best.kept) == {0, 1}
+    assert others[0][0] > 10
+    for _, choice in others:
+        moved_to = choice.apply(data)
+        front = moved(law, choice, inner, smaller, moved_to, 4).predict(np.stack(moved_to.columns, axis=1))
+        np.testing.assert_allclose(front, moved_to.y, rtol=1e-9)
+
+
+def _inputs(law, z, D):
+    x = np.ones((len(z), D))
+    x[:, list(law.kept)] = z
+    return x
+
+
+def _front(law, z, D):
+    return evaluate(law.prefactor, tuple(_inputs(law, z, D).T), ())
 
 
 def test_inputs_of_the_other_sign_have_powers():
