@@ -123,7 +123,7 @@ def discover(
         candidates = solve(data, search)
     if beside != "native" and not (candidates and is_exact(candidates[0], data)):
         search.say(0, f"plain search on the raw data by {beside}")
-        candidates = best_first([*candidates, *plain_search(beside, data, seed, 200_000)])
+        candidates = best_first([*candidates, *plain_search(beside, data, seed, 200_000, allowed=search.allowed)])
     if known is not None:
         candidates = [candidate for candidate in candidates if dimension(candidate.tree, known[0]) == known[1]]
     candidates = permitted(search.allowed, candidates)

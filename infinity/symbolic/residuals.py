@@ -39,7 +39,8 @@ def chance_of_residuals(candidate: Candidate, data: Data) -> float:
     if not np.all(np.isfinite(J)):
         return 1.0
     chances = []
-    for most in sorted({min(count, N // 4) for count in POLYNOMIALS}):
+    many = min(max(POLYNOMIALS), N // 4)
+    for most in (many, *(few for few in POLYNOMIALS if 2 * few <= many)):
         A = make_atoms(data.columns, "polynomial", most).values * root[:, None]
         free = N - K - A.shape[1]
         if free < 1:

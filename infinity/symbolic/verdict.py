@@ -16,6 +16,8 @@ from .surrogate import Surrogate
 EXACT = 1e-12
 # A formula that misses this part of the deviation says no more than the mean does.
 NOTHING = 0.9
+# One that misses more than this part is a trend: so much noise, or so much that was not measured, hides the law from the lookalikes.
+TREND = 0.3
 # How much shorter than without a formula the description of the data has to be.
 MARGIN = 20.0
 # Unseen rows are predicted as well as the free surrogate predicts them, within chance.
@@ -63,5 +65,11 @@ def verdict(best: Expression, candidate: Candidate, data: Data, surrogate: Surro
         return (
             False,
             f"no law was found: {best} misses only {unseen:.2g} of the deviation on unseen rows, but not by chance, so that it is a lookalike",
+        )
+    if unseen > TREND:
+        return (
+            False,
+            f"no law is certain: {best} predicts as well as a smooth model of these inputs ({smooth:.2g} of the deviation missed), but {unseen:.2g} of the "
+            "deviation is left to noise or to what was not measured, and other formulas do as well; take it for a trend",
         )
     return True, f"found: {best}; it misses {unseen:.2g} of the deviation on unseen rows, a smooth model {smooth:.2g}"

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import infinity as inf
-from infinity.symbolic import recursion
+from infinity.symbolic import engines, recursion
 from infinity.symbolic.atoms import make_atoms
 from infinity.symbolic.candidates import Data, is_exact, polished
 from infinity.symbolic.discover import _beyond, discover
@@ -238,6 +238,15 @@ def test_engines_are_chosen_aloud_and_read_as_text(monkeypatch):
     assert is_exact(found[0], data)
 
 
+def test_engines_search_with_the_functions_that_are_allowed(monkeypatch):
+    asked = []
+    monkeypatch.setattr(engines, "_pyoperon", lambda *given: asked.append(given[-1]) or ["v0 + 1.0"])
+    data = data_of(lambda a, b: a + 1, 2)
+    assert plain_search("pyoperon", data, 0, 10, allowed=frozenset({"sqrt", "exp"}))[0].complexity == 3
+    plain_search("pyoperon", data, 0, 10)
+    assert [list(words) for words in asked] == [["exp", "sqrt"], list(engines.OPERATORS)]
+
+
 def test_discover_gives_a_law_and_names_are_ordinary():
     names = ["S", "lambda", "E"]
     y = 2 * X[:, 0] * X[:, 2] / X[:, 1] ** 2
@@ -280,6 +289,22 @@ def test_a_lookalike_is_not_called_a_law():
     assert "lookalike" in message
     # without a smooth model to compare with, only what is exact is a law
     assert not verdict(expression, candidate, data, None)[0]
+
+
+def test_what_leaves_most_of_the_deviation_is_a_trend():
+    y = X[:, 0] + 0.7 * RNG.normal(size=200)
+    data = Data((X[:, 0], X[:, 1]), y)
+    line = polished(*parse("1.0*a + 0.0", ["a"]), data, "")
+    expression = inf.Expression(
+        line.tree,
+        tuple(line.constants.tolist()),
+        ("a", "b"),
+        metrics={"heldout": float(np.sqrt(line.mean_square / data.variance))},
+    )
+    smooth = Surrogate(lambda points: points[:, 0], X.min(axis=0), X.max(axis=0), 0.5)
+    answer, message = verdict(expression, line, data, smooth)
+    assert not answer
+    assert "take it for a trend" in message
 
 
 def test_residuals_of_a_law_are_chance():
