@@ -8,6 +8,7 @@ The trace says what was tried and what came of it.
 """
 
 import dataclasses
+import itertools
 
 import numpy as np
 
@@ -27,8 +28,8 @@ from .sparse import SHORT, sums_of
 from .surrogate import Surrogate, fit_surrogate
 from .tree import evaluate
 
-# Candidates that a smaller problem gives back.
-CARRIED = 3
+# Candidates that a smaller problem gives back; of one variable, of which pairs are tried.
+CARRIED, JOINED = 3, 5
 # Reductions of one kind of data that are followed, and choices of pivots of each.
 MOST_TAKEN, MOST_PIVOTS = 2, 2
 # What a law leaves is as likely as this, or the search goes on; so that structure is not even looked for.
@@ -92,7 +93,7 @@ def solve(data: Data, search: Search, depth: int = 0, surrogate: Surrogate | Non
                 [*found, *sums_of(data, True, allowed=search.allowed), *find_rationals(data, search.allowed)]
             )
         _report(search, depth, "one variable", found, data)
-        return found[:CARRIED]
+        return found[:JOINED]
     found = find_monomials(data, search.allowed)
     if found and is_exact(found[0], data):
         _report(search, depth, f"powers of {D} variables", found, data)
@@ -227,19 +228,24 @@ def _joined(data: Data, surrogate: Surrogate, split: Split, search: Search, dept
     first = part_of(data, surrogate, split)
     if first is None:
         return []
-    out: list[Candidate | None] = []
-    for one in solve(first, search, depth + 1)[:2]:
+    ones, out = solve(first, search, depth + 1), []
+    for place, one in enumerate(ones[:2]):
         with np.errstate(all="ignore"):
             known = np.broadcast_to(np.asarray(evaluate(one.tree, first.columns, one.constants), float), data.y.shape)
         rest = rest_of(data, split, known)
         if rest is None:
             continue
-        for two in solve(rest, search, depth + 1)[:2]:
-            front = substituted(one.tree, [("x", d) for d in split.first])
-            back = substituted(two.tree, [("x", d) for d in split.second], len(one.constants))
-            constants = np.concatenate([one.constants, two.constants])
-            tree = mul(front, back) if split.product else add(front, back)
-            out.append(simplified(polished(tree, constants, data, word), data, 3))
+        twos = solve(rest, search, depth + 1)[:JOINED]
+        # Each part alone is noisier than both together, which decide.
+        for front, back in itertools.product([one] if place else ones[:JOINED], twos):
+            parts = (
+                substituted(front.tree, [("x", d) for d in split.first]),
+                substituted(back.tree, [("x", d) for d in split.second], len(front.constants)),
+            )
+            constants = np.concatenate([front.constants, back.constants])
+            out.append(polished(mul(*parts) if split.product else add(*parts), constants, data, word, 20))
+        best = best_first(out, CARRIED)
+        out = [*best, *(simplified(candidate, data, 3) for candidate in best)]
         if settled(best_first(out), data, surrogate) or search.spent:
             break
     return best_first(out)
