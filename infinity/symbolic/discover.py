@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..fitting.checks import check_finite, check_table
-from .candidates import Candidate, Data, best_first, is_exact, variables
+from .candidates import Candidate, Data, best_first, is_exact, polished, variables
 from .engines import check_operators, chosen, plain_search
 from .expression import Expression
 from .groups import group_reductions
@@ -20,6 +20,7 @@ from .operators import permitted
 from .recursion import Search, put_back, solve
 from .refine import refine
 from .snapping import snapped
+from .squares import contracted
 from .template import read_template, with_template
 from .tree import evaluate
 from .units import Dimension, dimension, dimensions
@@ -193,6 +194,8 @@ def _judged(
     out: list[tuple[Expression, Candidate]] = []
     for plain in _spread(candidates):
         candidate, record = snapped(plain, data)
+        shorter = polished(contracted(candidate.tree), candidate.constants, data, candidate.origin, 1)
+        candidate = shorter if shorter is not None and shorter.complexity < candidate.complexity else candidate
         if any(candidate.tree == other.tree for _, other in out):
             continue
         found = refine(candidate.tree, candidate.constants, data.columns, data.y, data.weights, 3)
