@@ -24,6 +24,7 @@ from .squares import contracted
 from .template import read_template, with_template
 from .tree import evaluate
 from .units import Dimension, dimension, dimensions
+from .variations import varied
 from .verdict import EXACT, rounding, verdict
 
 LEAST_ROWS = 10
@@ -122,6 +123,7 @@ def discover(
         candidates = with_template(form, data, place, lambda inner: solve(inner, search))
     else:
         candidates = solve(data, search)
+    candidates = varied(candidates, data, search.allowed)
     if beside != "native" and not (candidates and is_exact(candidates[0], data)):
         search.say(0, f"plain search on the raw data by {beside}")
         candidates = best_first([*candidates, *plain_search(beside, data, seed, 200_000, allowed=search.allowed)])
