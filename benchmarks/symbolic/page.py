@@ -7,11 +7,9 @@ RECOVERED, SAME = 1e-6, 1e-12
 LONGEST = 90
 
 
-def part_of(row: dict) -> str:
-    """The part that a line belongs to; lines of old did not say, and were all of one of two halves."""
-    from formulas import DEVELOPMENT
-
-    return row.get("part") or ("development" if row["name"] in DEVELOPMENT else "reported")
+def part_of(row: dict, names: dict[str, list[str]]) -> str:
+    """The part that a line belongs to; lines of old did not say, and were of the first one that has the formula."""
+    return row.get("part") or next(part for part, some in names.items() if row["name"] in some)
 
 
 def page(lines: list[dict], names: dict[str, list[str]]) -> str:
@@ -20,7 +18,7 @@ def page(lines: list[dict], names: dict[str, list[str]]) -> str:
     text = "# Recovery of formulas\n\nWritten by `benchmarks/symbolic/recovery.py` from its JSON lines.\n\n"
     for word in ("commit", "device", "versions"):
         text += f"- {word}: {'; '.join(sorted({r.get(word, unknown) for r in lines}))}\n"
-    cases = sorted({(list(names).index(part_of(r)), r["rows"], r["noise"], r["seed"]) for r in lines})
+    cases = sorted({(list(names).index(part_of(r, names)), r["rows"], r["noise"], r["seed"]) for r in lines})
     text += (
         "\nRecovered: with its constants refitted to values without noise, the recommended formula has a relative error below "
         f"{RECOVERED:g} on new points (functions of one variable: on points up to 15 % of the range beyond it). pyoperon: as much processor time, at least "
@@ -32,7 +30,7 @@ def page(lines: list[dict], names: dict[str, list[str]]) -> str:
     details = ""
     for place, rows, noise, seed in cases:
         part = list(names)[place]
-        some = [r for r in lines if (part_of(r), r["rows"], r["noise"], r["seed"]) == (part, rows, noise, seed)]
+        some = [r for r in lines if (part_of(r, names), r["rows"], r["noise"], r["seed"]) == (part, rows, noise, seed)]
         ours = {r["name"]: r for r in some if r["who"] == "ours"}
         peer = {r["name"]: r for r in some if r["who"] == "pyoperon"}
         text += _counts(part, rows, noise, seed, ours, peer)

@@ -139,8 +139,10 @@ def run(given: argparse.Namespace) -> None:
         "versions": f"infinity {inf.__version__}, jax {jax.__version__}, numpy {np.__version__}, python {platform.python_version()}",
     }
     lines = [json.loads(line) for line in given.out.read_text().splitlines()] if given.out.exists() else []
-    done = {(r["who"], part_of(r), r["name"], r["rows"], r["noise"], r["seed"]) for r in lines}
-    took = {(part_of(r), r["name"], r["rows"], r["noise"], r["seed"]): r["cpu"] for r in lines if r["who"] == "ours"}
+    done = {(r["who"], part_of(r, PARTS), r["name"], r["rows"], r["noise"], r["seed"]) for r in lines}
+    took = {
+        (part_of(r, PARTS), r["name"], r["rows"], r["noise"], r["seed"]): r["cpu"] for r in lines if r["who"] == "ours"
+    }
     for seed in given.seeds:
         for noise in given.noise:
             for name in given.only or PARTS[given.part]:
