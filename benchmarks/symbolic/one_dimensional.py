@@ -44,3 +44,38 @@ FUNCTIONS = {
     "catenary": (lambda t: 1.2 * np.cosh(t / 1.2), -2, 2),
     "softened log": (lambda t: np.log(1 + t**2), -3, 3),
 }
+
+# Functions that have no short form: no formula of them may be called found.
+FORMLESS = {
+    "noise of one": 1,
+    "noise of three": 3,
+    "spline of one": 1,
+    "spline of two": 2,
+}
+BEYOND = 0.15
+
+
+def sample(name: str, rows: int, noise: float, seed: int, beyond: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs `(N, 1)`, uniform in the range or, if `beyond`, also 15 % of it beyond it, and values with noise of that part of their deviation."""
+    f, low, high = FUNCTIONS[name]
+    rng = np.random.default_rng([seed, list(FUNCTIONS).index(name)])
+    reach = BEYOND * (high - low) if beyond else 0.0
+    t = rng.uniform(low - reach, high + reach, rows)
+    with np.errstate(all="ignore"):
+        y = f(t)
+    good = np.isfinite(y)
+    return t[good, None], y[good] + noise * np.std(y[good]) * rng.normal(size=int(good.sum()))
+
+
+def formless(name: str, rows: int, noise: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs `(N, D)` in the unit box, and pure chance or a sum of products of cubic splines with random values at ten knots, with noise."""
+    from scipy.interpolate import CubicSpline
+
+    D = FORMLESS[name]
+    x = np.random.default_rng([seed, 1]).uniform(size=(rows, D))
+    rng = np.random.default_rng([7, list(FORMLESS).index(name)])
+    if name.startswith("noise"):
+        return x, np.random.default_rng([seed, 2]).normal(size=rows)
+    knots = np.linspace(0, 1, 10)
+    y = sum(np.prod([CubicSpline(knots, rng.normal(size=10))(x[:, d]) for d in range(D)], axis=0) for _ in range(2))
+    return x, y + noise * np.std(y) * np.random.default_rng([seed, 2]).normal(size=rows)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..fitting.checks import check_finite, check_table
-from .candidates import Candidate, Data, best_first, is_exact, variables
+from .candidates import Candidate, Data, best_first, is_exact, polished, variables
 from .engines import check_operators, chosen, plain_search
 from .expression import Expression
 from .groups import group_reductions
@@ -20,10 +20,11 @@ from .operators import permitted
 from .recursion import Search, put_back, solve
 from .refine import refine
 from .snapping import snapped
-from .surrogate import fit_surrogate
+from .squares import contracted
 from .template import read_template, with_template
 from .tree import evaluate
 from .units import Dimension, dimension, dimensions
+from .variations import varied
 from .verdict import EXACT, rounding, verdict
 
 LEAST_ROWS = 10
@@ -84,7 +85,8 @@ def discover(
     - `units`: the unit of every column and of the target, such as `{"m": "kg", "v": "m/s", "E": "J"}`, `"1"` for a pure number. The search then goes through
     dimensionless groups, and formulas whose units do not agree are left out. Needs pint (`pip install 'infinity[units]'`).
     - `template`: what is known of the formula, with one `?` for what is searched: `"m*g*h + ?"`, `"exp(-t)*?"`, `"sqrt(?)"`.
-    - `effort`: how many surrogates the search may fit; work is counted, not timed, so that a seed gives one answer.
+    - `effort`: how many surrogates the search may fit and how many smaller problems it may solve; work is counted, not timed, so that a seed gives
+      one answer.
     - `seed`: of the rows that are held out and of the engine.
     - `progress`: called with a dictionary at each step.
 
@@ -107,7 +109,9 @@ def discover(
         raise ValueError(
             f"effort is {effort!r}; expected how many surrogates may be fitted, a whole number of at least 0"
         )
-    search = Search(effort, seed, listener=progress, allowed=None if allowed is None else frozenset(allowed))
+    search = Search(
+        effort, 2 * effort, seed, listener=progress, allowed=None if allowed is None else frozenset(allowed)
+    )
     known = None if units is None else dimensions(units, names, target)
     place = len(data.columns)
     form = ("x", place) if template is None else read_template(template, names)
@@ -119,9 +123,10 @@ def discover(
         candidates = with_template(form, data, place, lambda inner: solve(inner, search))
     else:
         candidates = solve(data, search)
+    candidates = varied(candidates, data, search.allowed)
     if beside != "native" and not (candidates and is_exact(candidates[0], data)):
         search.say(0, f"plain search on the raw data by {beside}")
-        candidates = best_first([*candidates, *plain_search(beside, data, seed, 200_000)])
+        candidates = best_first([*candidates, *plain_search(beside, data, seed, 200_000, allowed=search.allowed)])
     if known is not None:
         candidates = [candidate for candidate in candidates if dimension(candidate.tree, known[0]) == known[1]]
     candidates = permitted(search.allowed, candidates)
@@ -134,7 +139,7 @@ def discover(
         )
     surrogate = None
     if _recommended(listed)[0].metrics["heldout"] >= rounding(data):
-        surrogate = fit_surrogate(data, seed)
+        surrogate = search.fitted(data)
     if surrogate is not None:
         points = np.stack(data.columns, axis=1)
         smooth, scale = surrogate.predict(points), max(float(np.sqrt(data.variance)), 1e-300)
@@ -191,6 +196,8 @@ def _judged(
     out: list[tuple[Expression, Candidate]] = []
     for plain in _spread(candidates):
         candidate, record = snapped(plain, data)
+        shorter = polished(contracted(candidate.tree), candidate.constants, data, candidate.origin, 1)
+        candidate = shorter if shorter is not None and shorter.complexity < candidate.complexity else candidate
         if any(candidate.tree == other.tree for _, other in out):
             continue
         found = refine(candidate.tree, candidate.constants, data.columns, data.y, data.weights, 3)

@@ -12,11 +12,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from .candidates import Candidate, Data, best_first, polished
+from .operators import Allowed
 from .parse import parse
 from .tree import FUNCTIONS
 
 ENGINES = ("native", "pyoperon", "pysr")
-# The functions that engines use besides the square.
+# The functions that engines use besides the square, where nothing else is asked for.
 OPERATORS = ("sin", "cos", "exp", "log", "sqrt", "tanh")
 _EXTRAS = {"pyoperon": "sr", "pysr": "pysr"}
 
@@ -25,9 +26,15 @@ class Engine(Protocol):
     """Plain symbolic regression."""
 
     def __call__(
-        self, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None, seed: int, evaluations: int
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        weights: np.ndarray | None,
+        seed: int,
+        evaluations: int,
+        operators: Sequence[str] = OPERATORS,
     ) -> list[str]:
-        """Formulas in `v0 .. v{D-1}`, in any order."""
+        """Formulas of these functions in `v0 .. v{D-1}`, in any order."""
         ...
 
 
@@ -55,14 +62,17 @@ def chosen(engine: str) -> str:
     return engine
 
 
-def plain_search(engine: str, data: Data, seed: int, evaluations: int, regressor: Any = None) -> list[Candidate]:
-    """What plain symbolic regression finds in the raw data, refined and scored as all candidates are."""
+def plain_search(
+    engine: str, data: Data, seed: int, evaluations: int, regressor: Any = None, allowed: Allowed = None
+) -> list[Candidate]:
+    """What plain symbolic regression finds in the raw data with the functions that are allowed, refined and scored as all candidates are."""
     if engine == "native":
         return []
     run: Engine = _pyoperon if engine == "pyoperon" else _PySR(regressor)
     x = np.stack(data.columns, axis=1)
     found = []
-    for text in run(x, data.y, data.weights, seed, evaluations):
+    operators = OPERATORS if allowed is None else sorted(allowed)
+    for text in run(x, data.y, data.weights, seed, evaluations, operators):
         try:
             tree, constants = parse(text, [f"v{d}" for d in range(x.shape[1])])
         except ValueError:
@@ -71,11 +81,18 @@ def plain_search(engine: str, data: Data, seed: int, evaluations: int, regressor
     return best_first(found)
 
 
-def _pyoperon(x: np.ndarray, y: np.ndarray, weights: np.ndarray | None, seed: int, evaluations: int) -> list[str]:
+def _pyoperon(
+    x: np.ndarray,
+    y: np.ndarray,
+    weights: np.ndarray | None,
+    seed: int,
+    evaluations: int,
+    operators: Sequence[str] = OPERATORS,
+) -> list[str]:
     from pyoperon.sklearn import SymbolicRegressor  # pyright: ignore[reportMissingImports]
 
     regressor = SymbolicRegressor(
-        allowed_symbols=",".join(("add", "sub", "mul", "div", "constant", "variable", "square", *OPERATORS)), objectives=["mse", "length"], max_length=40,
+        allowed_symbols=",".join(("add", "sub", "mul", "div", "constant", "variable", "square", *operators)), objectives=["mse", "length"], max_length=40,
         optimizer_iterations=5, n_threads=1, random_state=seed, max_evaluations=evaluations, generations=evaluations, epsilon=0.0,
     )  # fmt: skip
     regressor.fit(x, y)
@@ -96,14 +113,20 @@ class _PySR:
         self.regressor = regressor
 
     def __call__(
-        self, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None, seed: int, evaluations: int
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        weights: np.ndarray | None,
+        seed: int,
+        evaluations: int,
+        operators: Sequence[str] = OPERATORS,
     ) -> list[str]:
         regressor = self.regressor
         if regressor is None:
             from pysr import PySRRegressor  # pyright: ignore[reportMissingImports]
 
             regressor = PySRRegressor(
-                binary_operators=["+", "-", "*", "/"], unary_operators=[*OPERATORS, "square"], random_state=seed,
+                binary_operators=["+", "-", "*", "/"], unary_operators=[*operators, "square"], random_state=seed,
                 deterministic=True,
                 parallelism="serial", max_evals=evaluations, progress=False, verbosity=0, temp_equation_file=True,
             )  # fmt: skip

@@ -9,6 +9,7 @@ follow it is for a fit in the new variables to say.
 """
 
 import dataclasses
+import itertools
 from collections.abc import Iterator
 from fractions import Fraction
 
@@ -23,16 +24,23 @@ from .tree import Tree, evaluate, number
 # Fractions of exponents that are tried, and how far a null vector may lie from them.
 _SIMPLE = tuple(sorted({Fraction(n, d) for d in (1, 2, 3) for n in range(-9, 10) if abs(n / d) <= 4}))
 _NEAR = 0.12
+# Choices of pivots that are looked at.
+_MOST_PIVOTS = 60
 
 
 @dataclasses.dataclass(frozen=True)
 class Reduction:
-    """New variables as trees of the old ones, the prefactor, and what it is called."""
+    """New variables as trees of the old ones, the prefactor, and what it is called.
+
+    `kept` says of which old variable each new one is a multiple; `others` are the same reduction with other pivots.
+    """
 
     kind: str
     variables: tuple[Tree, ...]
     prefactor: Tree
     misfit: float
+    kept: tuple[int, ...] = ()
+    others: "tuple[Reduction, ...]" = ()
 
     def apply(self, data: Data) -> Data | None:
         """The data in the new variables, divided by the prefactor and weighted by its square; `None` where that cannot be."""
@@ -65,7 +73,7 @@ def reductions(data: Data, surrogate: Surrogate) -> Iterator[Reduction]:
     u = surrogate.predict(points)
     du = surrogate.gradient(points)
     yield from _scalings(points, u, du)
-    yield from _translations(points, du, surrogate)
+    yield from translations(points, du)
 
 
 def _scalings(points: np.ndarray, u: np.ndarray, du: np.ndarray) -> Iterator[Reduction]:
@@ -82,16 +90,53 @@ def _scalings(points: np.ndarray, u: np.ndarray, du: np.ndarray) -> Iterator[Red
         if key in seen:
             continue
         seen.add(key)
-        pivots = pivots_of(vectors)
-        variables, front = [], ONE
-        for d in range(D):
-            place = order.index(d)
-            if place not in pivots:
-                powers = (power(("x", order[i]), number(-row[place])) for i, row in zip(pivots, vectors, strict=True))
-                variables.append(mul(("x", d), *powers))
-        for i, row in zip(pivots, vectors, strict=True):
-            front = mul(front, power(("x", order[i]), number(row[-1])))
-        yield Reduction("scaling", tuple(variables), front, misfit)
+        first, *others = (
+            _scaling(rows, pivots, order, misfit)
+            for rows, pivots in pivotings(vectors, pivots_of(vectors), len(positive))
+        )
+        yield dataclasses.replace(first, others=tuple(others))
+
+
+def _scaling(vectors: np.ndarray, pivots: list[int], order: list[int], misfit: float) -> Reduction:
+    D = len(order)
+    kept = tuple(d for d in range(D) if order.index(d) not in pivots)
+    variables, front = [], ONE
+    for d in kept:
+        powers = (power(("x", order[i]), number(-row[order.index(d)])) for i, row in zip(pivots, vectors, strict=True))
+        variables.append(mul(("x", d), *powers))
+    for i, row in zip(pivots, vectors, strict=True):
+        front = mul(front, power(("x", order[i]), number(row[-1])))
+    return Reduction("scaling", tuple(variables), front, misfit, kept)
+
+
+def pivotings(vectors: np.ndarray, pivots: list[int], columns: int) -> Iterator[tuple[np.ndarray, list[int]]]:
+    """The same null space, of fractions, with other pivots among the first `columns`: as it is given, then those of the shortest exponents."""
+    yield vectors, pivots
+    found = []
+    for some in itertools.islice(itertools.combinations(range(columns), len(vectors)), _MOST_PIVOTS):
+        if list(some) == sorted(pivots):
+            continue
+        rows = _pivoted(vectors, some)
+        if rows is not None:
+            price = sum(abs(value) * value.denominator for value in rows.ravel())
+            found.append((price, some, rows))
+    for _, some, rows in sorted(found, key=lambda item: item[:2]):
+        yield rows, list(some)
+
+
+def _pivoted(vectors: np.ndarray, pivots: tuple[int, ...]) -> np.ndarray | None:
+    """Row operations in fractions, `None` where these columns cannot be pivots."""
+    rows = vectors.copy()
+    for k, pivot in enumerate(pivots):
+        place = next((i for i in range(k, len(rows)) if rows[i, pivot] != 0), None)
+        if place is None:
+            return None
+        rows[[k, place]] = rows[[place, k]]
+        rows[k] = rows[k] / rows[k, pivot]
+        for i in range(len(rows)):
+            if i != k:
+                rows[i] = rows[i] - rows[i, pivot] * rows[k]
+    return rows
 
 
 def null_spaces(
@@ -153,7 +198,8 @@ def _snapped(rows: np.ndarray) -> np.ndarray | None:
     return out
 
 
-def _translations(points: np.ndarray, du: np.ndarray, surrogate: Surrogate) -> Iterator[Reduction]:
+def translations(points: np.ndarray, du: np.ndarray) -> Iterator[Reduction]:
+    """Differences and sums of two inputs by which a function with these slopes seems to change alone, at most two."""
     D = points.shape[1]
     found = []
     size = np.sqrt(np.mean(du**2, axis=0)) + 1e-300

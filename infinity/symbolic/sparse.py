@@ -87,7 +87,8 @@ def find_sums(
         if clean and any(is_exact(candidate, data) for candidate in found):
             break
     best = best_first(found, 4)
-    return best_first([*best, *(simplified(candidate, data, 3) for candidate in best[:2])])
+    short = [candidate for candidate in best[:2] if candidate.complexity <= 2 * SHORT]
+    return best_first([*best, *(simplified(candidate, data, 3) for candidate in short)])
 
 
 def _promising(

@@ -1,26 +1,23 @@
 r"""Whether a formula may be called a law of the data, or only an approximation of them.
 
-    chance       score(formula) < score(mean) - 20                        its description is shorter than that of no formula at all
-    smoothness   unseen rows are missed by no more than a smooth model misses them
-    lookalike    F = (|r|^2 - |r - P r|^2) / q  :  |r - P r|^2 / (N - K - q)
-
-`r` are the residuals with the slopes of the `K` constants projected out, `P` projects on `q` polynomials of the inputs. Residuals of a law are chance, and F
-is one by its distribution; what a lookalike misses is a smooth function of the inputs, however small it is, and F is large. Noise that hides the
-difference from the law hides it from this test too.
+chance       score(formula) < score(mean) - 20                        its description is shorter than that of no formula at all
+smoothness   unseen rows are missed by no more than a smooth model misses them
+lookalike    the residuals are not chance (`infinity.symbolic.residuals`)
 """
 
 import numpy as np
 
-from .atoms import make_atoms
 from .candidates import Candidate, Data, score_of
 from .expression import Expression
-from .refine import residual
+from .residuals import chance_of_residuals
 from .surrogate import Surrogate
 
 # A part of the deviation below which a miss is rounding, where values are not much larger than their deviation.
 EXACT = 1e-12
 # A formula that misses this part of the deviation says no more than the mean does.
 NOTHING = 0.9
+# One that misses more than this part is a trend: so much noise, or so much that was not measured, hides the law from the lookalikes.
+TREND = 0.3
 # How much shorter than without a formula the description of the data has to be.
 MARGIN = 20.0
 # Unseen rows are predicted as well as the free surrogate predicts them, within chance.
@@ -28,7 +25,6 @@ AS_GOOD = 1.1
 LONGEST = 45
 # The probability of such residuals of a law below which a formula is a lookalike.
 LEVEL = 1e-4
-MOST_POLYNOMIALS = 120
 
 
 def rounding(data: Data) -> float:
@@ -70,39 +66,10 @@ def verdict(best: Expression, candidate: Candidate, data: Data, surrogate: Surro
             False,
             f"no law was found: {best} misses only {unseen:.2g} of the deviation on unseen rows, but not by chance, so that it is a lookalike",
         )
+    if unseen > TREND:
+        return (
+            False,
+            f"no law is certain: {best} predicts as well as a smooth model of these inputs ({smooth:.2g} of the deviation missed), but {unseen:.2g} of the "
+            "deviation is left to noise or to what was not measured, and other formulas do as well; take it for a trend",
+        )
     return True, f"found: {best}; it misses {unseen:.2g} of the deviation on unseen rows, a smooth model {smooth:.2g}"
-
-
-def chance_of_residuals(candidate: Candidate, data: Data) -> float:
-    """The probability that a law leaves residuals that polynomials of the inputs explain as well as these.
-
-    >>> import numpy as np
-    >>> from infinity.symbolic.candidates import Data, polished
-    >>> from infinity.symbolic.parse import parse
-    >>> from infinity.symbolic.verdict import chance_of_residuals
-    >>> t = np.linspace(0.1, 1.0, 60)
-    >>> data = Data((t,), np.sin(t) + 1e-6 * np.random.default_rng(0).normal(size=60))
-    >>> law, lookalike = (polished(*parse(text, ["t"]), data, "") for text in ("1.0*sin(t)", "1.0*t + 0.1*t^3"))
-    >>> chance_of_residuals(law, data) > 1e-4, chance_of_residuals(lookalike, data) > 1e-4
-    (True, False)
-    """
-    import scipy.stats
-
-    N, K = len(data.y), len(candidate.constants)
-    root = np.ones(N) if data.weights is None else np.sqrt(data.weights)
-    with np.errstate(all="ignore"):
-        r, J = residual(candidate.tree, candidate.constants, data.columns, data.y, root)
-    A = make_atoms(data.columns, "polynomial", min(MOST_POLYNOMIALS, N // 4)).values * root[:, None]
-    free = N - K - A.shape[1]
-    if free < 1 or not np.all(np.isfinite(J)):
-        return 1.0
-    Q = np.linalg.qr(_scaled(np.concatenate([J, A], axis=1)))[0]
-    r = r - Q[:, :K] @ (Q[:, :K].T @ r)
-    explained = float(np.sum((Q[:, K:].T @ r) ** 2))
-    left = float(r @ r) - explained
-    return float(scipy.stats.f.sf(explained / A.shape[1] / max(left / free, 1e-300), A.shape[1], free))
-
-
-def _scaled(columns: np.ndarray) -> np.ndarray:
-    size = np.linalg.norm(columns, axis=0)
-    return columns / np.where(size > 0, size, 1.0)

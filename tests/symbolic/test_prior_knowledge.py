@@ -1,12 +1,12 @@
 """What is known beforehand: units, exactly, and templates."""
 
-import sys
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
 import infinity as inf
+from infinity.symbolic import recursion
 from infinity.symbolic.candidates import Data
 from infinity.symbolic.discover import discover
 from infinity.symbolic.groups import group_reductions
@@ -57,9 +57,7 @@ def test_units_lead_to_the_law_and_refuse_the_rest(monkeypatch):
     np.testing.assert_allclose(found.best(2 * X), 16 * n * (m * g * h / kT) ** 2, rtol=1e-12)
     assert "units leave 2 groups of 5 variables" in found.trace[0]
     # the numbers say sum, the units say that there is none
-    monkeypatch.setattr(
-        sys.modules["infinity.symbolic.discover"], "fit_surrogate", lambda *_: None
-    )  # it would take most of the time
+    monkeypatch.setattr(recursion, "fit_surrogate", lambda *_: None)  # it would take most of the time
     lengths = {"a": "mm", "c": "s", "y": "m"}
     wrong = discover(X[:60, :2], X[:60, 0] + X[:60, 1], ["a", "c"], "y", units=lengths, engine="native", effort=0)
     assert not wrong.found

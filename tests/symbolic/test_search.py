@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import infinity as inf
-from infinity.symbolic import recursion
+from infinity.symbolic import engines, recursion
 from infinity.symbolic.atoms import make_atoms
 from infinity.symbolic.candidates import Data, is_exact, polished
 from infinity.symbolic.discover import _beyond, discover
@@ -14,15 +14,18 @@ from infinity.symbolic.library import find_one
 from infinity.symbolic.monomials import find_monomials
 from infinity.symbolic.operators import permits, words_of
 from infinity.symbolic.parse import parse
+from infinity.symbolic.pivots import moved, ordered
 from infinity.symbolic.rational import find_rationals
 from infinity.symbolic.recursion import Search, solve
 from infinity.symbolic.reduction import reductions
+from infinity.symbolic.residuals import chance_of_residuals
 from infinity.symbolic.separation import Split, part_of, rest_of, splits
 from infinity.symbolic.simplify import simplified
 from infinity.symbolic.snapping import snapped
 from infinity.symbolic.sparse import sums_of
 from infinity.symbolic.surrogate import Surrogate, fit_surrogate
-from infinity.symbolic.verdict import LEVEL, chance_of_residuals, verdict
+from infinity.symbolic.tree import evaluate
+from infinity.symbolic.verdict import LEVEL, verdict
 
 RNG = np.random.default_rng(0)
 X = RNG.uniform(1, 3, (200, 4))
@@ -105,6 +108,37 @@ def test_inputs_of_any_sign_are_scaled_by_positive_ones():
     np.testing.assert_allclose(found.apply(data).y, np.tanh(found.apply(data).columns[0]), rtol=1e-9)
 
 
+def test_pivots_are_those_with_which_a_function_falls_apart():
+    f = lambda T, V, a, b: T / (4 * V - b) - a / V**2
+    data = data_of(f, 4)
+    law = next(r for r in reductions(data, exact_surrogate(f, 4)) if len(r.variables) == 2)
+    smaller = law.apply(data)
+    inner = Surrogate(
+        lambda z: f(*_inputs(law, z, 4).T) / _front(law, z, 4),
+        np.stack(smaller.columns, axis=1).min(axis=0),
+        np.stack(smaller.columns, axis=1).max(axis=0),
+        1e-14,
+    )
+    (score, best), *others = ordered(law, inner, data)
+    assert score < 1.0
+    assert {0, 1, 2, 3} - set(best.kept) == {0, 1}
+    assert others[0][0] > 10
+    for _, choice in others:
+        moved_to = choice.apply(data)
+        front = moved(law, choice, inner, smaller, moved_to, 4).predict(np.stack(moved_to.columns, axis=1))
+        np.testing.assert_allclose(front, moved_to.y, rtol=1e-9)
+
+
+def _inputs(law, z, D):
+    x = np.ones((len(z), D))
+    x[:, list(law.kept)] = z
+    return x
+
+
+def _front(law, z, D):
+    return evaluate(law.prefactor, tuple(_inputs(law, z, D).T), ())
+
+
 def test_inputs_of_the_other_sign_have_powers():
     x = X[:, :2] * [-1.0, 1.0]
     found = discover(x, 3 * np.sqrt(-x[:, 0]) / x[:, 1], engine="native")
@@ -166,7 +200,7 @@ def test_a_reduction_is_put_back(monkeypatch):
         "fit_surrogate",
         lambda data, seed: exact_surrogate(f, 3) if len(data.columns) == 3 else exact_surrogate(f, 1),
     )
-    monkeypatch.setattr(recursion, "find_scaled", lambda data: [])
+    monkeypatch.setattr(recursion, "find_scaled", lambda *_: [])
     search = Search()
     found = solve(data_of(f, 3), search)
     assert is_exact(found[0], data_of(f, 3))
@@ -202,6 +236,15 @@ def test_engines_are_chosen_aloud_and_read_as_text(monkeypatch):
     found = plain_search("pysr", data, 0, 1000, Standin())
     assert len(found) == 1
     assert is_exact(found[0], data)
+
+
+def test_engines_search_with_the_functions_that_are_allowed(monkeypatch):
+    asked = []
+    monkeypatch.setattr(engines, "_pyoperon", lambda *given: asked.append(given[-1]) or ["v0 + 1.0"])
+    data = data_of(lambda a, b: a + 1, 2)
+    assert plain_search("pyoperon", data, 0, 10, allowed=frozenset({"sqrt", "exp"}))[0].complexity == 3
+    plain_search("pyoperon", data, 0, 10)
+    assert [list(words) for words in asked] == [["exp", "sqrt"], list(engines.OPERATORS)]
 
 
 def test_discover_gives_a_law_and_names_are_ordinary():
@@ -246,6 +289,22 @@ def test_a_lookalike_is_not_called_a_law():
     assert "lookalike" in message
     # without a smooth model to compare with, only what is exact is a law
     assert not verdict(expression, candidate, data, None)[0]
+
+
+def test_what_leaves_most_of_the_deviation_is_a_trend():
+    y = X[:, 0] + 0.7 * RNG.normal(size=200)
+    data = Data((X[:, 0], X[:, 1]), y)
+    line = polished(*parse("1.0*a + 0.0", ["a"]), data, "")
+    expression = inf.Expression(
+        line.tree,
+        tuple(line.constants.tolist()),
+        ("a", "b"),
+        metrics={"heldout": float(np.sqrt(line.mean_square / data.variance))},
+    )
+    smooth = Surrogate(lambda points: points[:, 0], X.min(axis=0), X.max(axis=0), 0.5)
+    answer, message = verdict(expression, line, data, smooth)
+    assert not answer
+    assert "take it for a trend" in message
 
 
 def test_residuals_of_a_law_are_chance():
