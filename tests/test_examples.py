@@ -39,6 +39,7 @@ def test_docstrings(name):
         "docs/inversion.md",
         "docs/sklearn.md",
         "docs/surrogate.md",
+        "docs/when-formulas-fail.md",
         "docs/when-not.md",
     ],
 )

@@ -26,26 +26,10 @@ jax.config.update("jax_enable_x64", True)
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import infinity as inf
 from benchmarks.provenance import commit, processor
+from infinity.cli.motions import MOTIONS
 
 # Name: right-hand side, start, length, step, names, and the truth as {term: coefficient} of each equation.
-SYSTEMS = {
-    "lorenz": (
-        lambda t, z: [10 * (z[1] - z[0]), z[0] * (28 - z[2]) - z[1], z[0] * z[1] - 8 / 3 * z[2]], (-8.0, 8.0, 27.0), 10.0, 0.002, "xyz",
-        ({"x": -10.0, "y": 10.0}, {"x": 28.0, "y": -1.0, "x*z": -1.0}, {"x*y": 1.0, "z": -8 / 3}),
-    ),
-    "roessler": (
-        lambda t, z: [-z[1] - z[2], z[0] + 0.2 * z[1], 0.2 + z[2] * (z[0] - 5.7)], (3.0, 5.0, 0.1), 50.0, 0.02, "xyz",
-        ({"y": -1.0, "z": -1.0}, {"x": 1.0, "y": 0.2}, {"1": 0.2, "z": -5.7, "x*z": 1.0}),
-    ),
-    "lotka-volterra": (
-        lambda t, z: [1.5 * z[0] - z[0] * z[1], -3 * z[1] + z[0] * z[1]], (1.0, 1.0), 20.0, 0.01, "xy",
-        ({"x": 1.5, "x*y": -1.0}, {"y": -3.0, "x*y": 1.0}),
-    ),
-    "damped pendulum": (
-        lambda t, z: [z[1], -0.25 * z[1] - 5 * np.sin(z[0])], (np.pi - 0.1, 0.0), 20.0, 0.01, "xy",
-        ({"y": 1.0}, {"y": -0.25, "sin(x)": -5.0}),
-    ),
-}  # fmt: skip
+SYSTEMS = {name: (m.speed, m.start, m.length, m.step, m.names, m.terms) for name, m in MOTIONS.items()}
 NOISES = (0.0, 0.01, 0.05)
 
 

@@ -23,62 +23,11 @@ jax.config.update("jax_enable_x64", True)
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import infinity as inf
 from benchmarks.provenance import commit, processor
+from infinity.cli.stress_states import HILL, drucker_prager, hill, matsuoka_nakai, von_mises
 from infinity.symbolic.surfaces.features import INVARIANTS, invariants
 from infinity.symbolic.tree import evaluate
 
-HILL = {"F": 0.6, "G": 0.5, "H": 0.4, "L": 1.2, "M": 1.4, "N": 1.7}
 NOISES = (0.0, 0.01, 0.05)
-
-
-def deviatoric(n: int, rng: np.random.Generator) -> np.ndarray:
-    """Stresses with zero trace and J2 = 1."""
-    s = rng.normal(size=(n, 6))
-    s[:, :3] -= s[:, :3].mean(axis=1, keepdims=True)
-    return s / np.sqrt(0.5 * np.sum(s[:, :3] ** 2, axis=1) + np.sum(s[:, 3:] ** 2, axis=1))[:, None]
-
-
-def von_mises(n: int, rng: np.random.Generator) -> np.ndarray:
-    s = deviatoric(n, rng) * 250 / np.sqrt(3)
-    s[:, :3] += rng.uniform(-300, 300, (n, 1))
-    return s
-
-
-def drucker_prager(n: int, rng: np.random.Generator) -> np.ndarray:
-    first = rng.uniform(-900, 300, n)
-    s = deviatoric(n, rng) * (100 - 0.2 * first)[:, None]
-    s[:, :3] += first[:, None] / 3
-    return s
-
-
-def hill_of(s: np.ndarray) -> np.ndarray:
-    """Hill's quadratic form."""
-    x, y, z, yz, xz, xy = s.T
-    h = HILL
-    shear = 2 * (h["L"] * yz**2 + h["M"] * xz**2 + h["N"] * xy**2)
-    return h["F"] * (y - z) ** 2 + h["G"] * (z - x) ** 2 + h["H"] * (x - y) ** 2 + shear
-
-
-def hill(n: int, rng: np.random.Generator) -> np.ndarray:
-    s = rng.normal(size=(n, 6))
-    s /= np.sqrt(hill_of(s))[:, None]
-    s[:, :3] += rng.uniform(-1, 1, (n, 1))
-    return s
-
-
-def matsuoka_nakai(n: int, rng: np.random.Generator) -> np.ndarray:
-    """Principal stresses with `I1 I2 / I3 = 12`, by bisection along rays from the hydrostatic axis."""
-    p, angle = rng.uniform(1, 3, n), rng.uniform(0, 2 * np.pi, n)
-    way = np.cos(angle)[:, None] * np.array([1, -1, 0]) / np.sqrt(2)
-    way = way + np.sin(angle)[:, None] * np.array([1, 1, -2]) / np.sqrt(6)
-    low, high = np.zeros(n), p / np.max(-way, axis=1)
-    for _ in range(80):
-        middle = 0.5 * (low + high)
-        s = p[:, None] + middle[:, None] * way
-        second = s[:, 0] * s[:, 1] + s[:, 1] * s[:, 2] + s[:, 0] * s[:, 2]
-        inside = s.sum(axis=1) * second < 12 * s.prod(axis=1)
-        low, high = np.where(inside, middle, low), np.where(inside, high, middle)
-    return p[:, None] + low[:, None] * way
-
 
 # Name: points, the terms of the truth as text (one of several ways to write it), and the worst relative error of the constants of a formula with these terms.
 SURFACES = {

@@ -22,6 +22,38 @@ def split_names(options: Sequence[str] | None, available: Sequence[str]) -> list
     return names
 
 
+def split_units(options: Sequence[str] | None, available: Sequence[str]) -> dict[str, str] | None:
+    """Read `m=kg,v=m/s` as units of columns.
+
+    **Arguments:**
+
+    - `options`: what was given, once or repeatedly; `None` when nothing was.
+    - `available`: the names that may have a unit; one that holds commas or equals signs is known by being among them.
+
+    **Returns:** `{name: unit}`, or `None` when no option was given.
+
+    **Raises:** `ValueError` for a part without `=`, and a name that has two units.
+
+    >>> split_units(["m=kg,v=m/s", "a,b=1"], ["m", "v", "a,b"])
+    {'m': 'kg', 'v': 'm/s', 'a,b': '1'}
+    """
+    if not options:
+        return None
+    units: dict[str, str] = {}
+    for option in options:
+        whole = [name for name in available if option.startswith(f"{name}=") and "," in name]
+        for part in [option] if whole else [part for part in option.split(",") if part.strip()]:
+            name, equals, unit = part.rpartition("=")
+            if not equals or not name.strip() or not unit.strip():
+                raise ValueError(f"the unit {part.strip()!r} is not of the form COLUMN=UNIT, such as v=m/s")
+            if name.strip() in units:
+                raise ValueError(
+                    f"{name.strip()!r} has two units, {units[name.strip()]} and {unit.strip()}; give it one"
+                )
+            units[name.strip()] = unit.strip()
+    return units
+
+
 def choose_columns(
     place: str,
     available: Sequence[str],

@@ -1,4 +1,4 @@
-"""A run as a TOML file: `[data] [model] [fit] [output] [compare] [planes] [invert]`, or `[equation] [output]`, each key known and typed.
+"""A run as a TOML file: `[data] [model] [fit] [output] [compare] [planes] [invert]`, or one of `[equation] [discover] [surface] [dynamics]` and `[output]`.
 
 Pydantic checks the values; what it says is turned into the file, the line of the key, and the nearest valid key.
 """
@@ -10,24 +10,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from .kinds import KINDS, check_kind
+from .law_config import DynamicsConfig, FormulaConfig, SurfaceConfig
 from .peers import PEERS
 from .problems import PROBLEMS
+from .sections import Count, Names, Output, Section, Seed
 
 DATASETS = ("sklearn:diabetes",)
 
-Names = list[str]
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class Data(_Section):
+class Data(Section):
     """Where the rows come from: exactly one of `file`, `generate` and `dataset`."""
 
     file: str | None = None
@@ -55,7 +49,7 @@ class Data(_Section):
         return self
 
 
-class Model(_Section):
+class Model(Section):
     """The kind and size of the model and the bounds of its targets; what is left out is chosen."""
 
     kind: Literal[KINDS] = "khronos"  # pyright: ignore[reportInvalidTypeForm]
@@ -75,7 +69,7 @@ class Model(_Section):
         return self
 
 
-class Fit(_Section):
+class Fit(Section):
     """How to fit and how to judge."""
 
     holdout: Annotated[float, Field(ge=0.0, le=0.9)] = 0.1
@@ -84,26 +78,19 @@ class Fit(_Section):
     precision: Literal["float32", "float64"] = "float64"
 
 
-class Output(_Section):
-    """The run folder, relative to the current folder."""
-
-    folder: str | None = None
-    plots: bool = True
-
-
-class Compare(_Section):
+class Compare(Section):
     """Other regressors to run on the same rows."""
 
     peers: list[Literal[PEERS]] = []  # pyright: ignore[reportInvalidTypeForm]
 
 
-class Planes(_Section):
+class Planes(Section):
     """Where three minimisers begin that are compared on planes of the loss: amplitude, alpha, omega and phase of one atom, at the time zero."""
 
     start: Annotated[list[float], Field(min_length=4, max_length=4)] | None = None
 
 
-class Invert(_Section):
+class Invert(Section):
     """What is asked of the fitted model: points with a value, the least and the greatest value."""
 
     value: float | None = None
@@ -123,7 +110,7 @@ class Invert(_Section):
         return self
 
 
-class Equation(_Section):
+class Equation(Section):
     """A differential equation with a known answer, and the sizes it is solved on."""
 
     problem: Literal["poisson", "poisson sines", "heat", "advection-diffusion", "burgers", "elasticity"]
@@ -133,14 +120,14 @@ class Equation(_Section):
     estimate: bool = True
 
 
-class EquationConfig(_Section):
+class EquationConfig(Section):
     """One study of an equation."""
 
     equation: Equation
     output: Output = Output()
 
 
-class Config(_Section):
+class Config(Section):
     """One run."""
 
     data: Data
@@ -164,7 +151,12 @@ class Config(_Section):
         return self
 
 
-def load_config(path: Path) -> Config | EquationConfig:
+AnyConfig = Config | EquationConfig | FormulaConfig | SurfaceConfig | DynamicsConfig
+# The section that says what kind of run a file describes; without one of them it fits a model to a table.
+_KINDS = {"equation": EquationConfig, "discover": FormulaConfig, "surface": SurfaceConfig, "dynamics": DynamicsConfig}
+
+
+def load_config(path: Path) -> AnyConfig:
     """Read and check a configuration file.
 
     **Arguments:**
@@ -195,7 +187,7 @@ def load_config(path: Path) -> Config | EquationConfig:
         line = int(place[1]) if place else text.count("\n") + 1
         reason = re.sub(r" \(at .*\)$", "", str(error))
         raise ValueError(f"{path}, line {line}: this is not TOML: {reason}") from error
-    kind = EquationConfig if "equation" in content else Config
+    kind = next((_KINDS[section] for section in content if section in _KINDS), Config)
     try:
         return kind.model_validate(content)
     except ValidationError as error:

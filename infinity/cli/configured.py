@@ -9,10 +9,11 @@ import numpy as np
 from ..io import check_writable, column_names, read_table
 from . import peers
 from .columns import choose_categories, choose_columns
-from .config import Config, Data, EquationConfig, load_config
+from .config import AnyConfig, Config, Data, EquationConfig, load_config
 from .console import number, r_squared, show_table
 from .folder import check_replaceable
 from .inversion import InvertOptions
+from .law_config import DynamicsConfig, FormulaConfig, SurfaceConfig
 from .problems import PROBLEMS
 from .task import FitOptions, Source, execute
 
@@ -37,17 +38,14 @@ def run_configs(paths: Sequence[Path], float32: bool, set_precision: Callable[[b
         check_writable(folder)
         if isinstance(config, Config) and (config.compare.peers or config.data.dataset):
             peers.check_available()
-    sources = [
-        load_source(path, config.data) if isinstance(config, Config) else None
-        for path, config in zip(paths, configs, strict=True)
-    ]
+    sources = [_source(path, config) for path, config in zip(paths, configs, strict=True)]
     records, fitted = [], []
     for path, config, folder, source in zip(paths, configs, folders, sources, strict=True):
-        if isinstance(config, EquationConfig):
-            _study(config, folder, path, float32, set_precision, first=not records)
+        if not isinstance(config, Config):
+            _study(config, source, folder, path, float32, set_precision, first=not records)
             records.append(None)
             continue
-        assert source is not None
+        assert isinstance(source, Source)
         single = float32 or config.fit.precision == "float32"
         set_precision(single)
         if records:
@@ -67,18 +65,48 @@ def run_configs(paths: Sequence[Path], float32: bool, set_precision: Callable[[b
         ])  # fmt: skip
 
 
+def _source(path: Path, config: AnyConfig) -> Any:
+    """The rows of a run, where it has some before it begins."""
+    if isinstance(config, Config):
+        return load_source(path, config.data)
+    if isinstance(config, FormulaConfig) and config.discover.file is not None:
+        from .formula_study import Table
+
+        return Table(path, config.discover)
+    return None
+
+
 def _study(
-    config: EquationConfig, folder: Path, path: Path, float32: bool, set_precision: Callable[[bool], None], first: bool
+    config: AnyConfig,
+    source: Any,
+    folder: Path,
+    path: Path,
+    float32: bool,
+    set_precision: Callable[[bool], None],
+    first: bool,
 ) -> None:
-    """One study of an equation."""
+    """One study of an equation or of laws."""
     if float32:
-        raise ValueError(f"{path}: equations are solved in double precision; leave out --float32")
+        raise ValueError(f"{path}: equations and laws are found in double precision; leave out --float32")
     set_precision(False)
     if not first:
         print()
-    from .solving import run_study
+    if isinstance(config, EquationConfig):
+        from .solving import run_study
 
-    run_study(config, folder, path)
+        run_study(config, folder, path)
+    elif isinstance(config, FormulaConfig):
+        from .formula_study import run_formulas
+
+        run_formulas(config, folder, path, source)
+    elif isinstance(config, SurfaceConfig):
+        from .surface_study import run_surfaces
+
+        run_surfaces(config, folder, path)
+    elif isinstance(config, DynamicsConfig):
+        from .dynamics_study import run_motions
+
+        run_motions(config, folder, path)
 
 
 def _judged(record: dict) -> dict:

@@ -1,7 +1,7 @@
 """`infinity discover`: the structure found, the Pareto table, and a folder `{best.inf, result.json, formulas.tex, trace.txt, front.png, parity.png}`."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..io import Table, atomic_folder, provenance, save
@@ -20,6 +20,8 @@ def discover_formula(
     effort: int,
     seed: int,
     plots: bool,
+    units: Mapping[str, str] | None = None,
+    template: str | None = None,
 ) -> None:
     """Search, show and write.
 
@@ -30,8 +32,8 @@ def discover_formula(
     x, y = table.matrix(inputs), table.columns[target]
     with progress_line("discovering") as progress:
         found = discover(
-            x, y, list(inputs), target, operators=operators, engine=engine, effort=effort, seed=seed, progress=progress
-        )
+            x, y, list(inputs), target, operators=operators, engine=engine, effort=effort, seed=seed, progress=progress, units=units, template=template
+        )  # fmt: skip
     beside = "nothing else (pip install 'infinity[sr]' adds pyoperon)" if found.engine == "native" else found.engine
     print(f"plain search on the raw data beside ours: {beside}\n")
     print("structure")

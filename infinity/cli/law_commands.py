@@ -23,6 +23,15 @@ def _discover(
     operators: Annotated[
         list[str] | None, typer.Option("--operators", help="Only these functions: exp,log,sqrt.")
     ] = None,
+    units: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--units", help="The unit of every column and of the target: m=kg,v=m/s,E=J; 1 for a pure number."
+        ),
+    ] = None,
+    template: Annotated[
+        str | None, typer.Option("--template", help="What is known, with ? for what is not: '9.81*m*h + ?'.")
+    ] = None,
     engine: Annotated[
         str, typer.Option("--engine", help="What searches the raw data beside us: auto, native, pyoperon or pysr.")
     ] = "auto",
@@ -34,7 +43,7 @@ def _discover(
 ) -> None:
     """Find closed forms for a column of a table."""
     from ..io import column_names, read_table
-    from .columns import choose_columns, split_names
+    from .columns import choose_columns, split_names, split_units
     from .discover import discover_formula
 
     folder = _folder(data, "formula", out)
@@ -47,17 +56,21 @@ def _discover(
     words = (
         None if operators is None else [word.strip() for item in operators for word in item.split(",") if word.strip()]
     )
-    discover_formula(table, chosen, target, folder, words, engine, effort, seed, plots)
+    known = split_units(units, [*chosen, target])
+    discover_formula(table, chosen, target, folder, words, engine, effort, seed, plots, known, template)
 
 
 @app.command("dynamics")
 def _dynamics(
-    data: Annotated[Path, typer.Argument(help="The table of one trajectory, in the order of time.")],
+    data: Annotated[Path, typer.Argument(help="The table of one trajectory or of several, each in the order of time.")],
     time: Annotated[str, typer.Option("--time", "-t", help="The column of times.")],
     states: Annotated[
         list[str] | None, typer.Option("--states", help="The states: a,b. [default: all that is left]")
     ] = None,
     controls: Annotated[list[str] | None, typer.Option("--controls", help="Inputs that are known: u,v.")] = None,
+    trajectory: Annotated[
+        str | None, typer.Option("--trajectory", help="The column that says which trajectory a row belongs to.")
+    ] = None,
     degree: Annotated[int, typer.Option("--degree", help="The highest total power of a term.")] = 2,
     terms: Annotated[
         list[str] | None, typer.Option("--term", help="One more term, such as 'x/(1 + x)'; may be repeated.")
@@ -66,7 +79,7 @@ def _dynamics(
         Path | None, typer.Option("--out", "-o", help="The folder for the law. [default: runs/<name of DATA>-dynamics]")
     ] = None,
 ) -> None:
-    """Find the equations of motion of a measured trajectory."""
+    """Find the equations of motion of measured trajectories."""
     from ..io import column_names, read_table
     from .columns import choose_columns, split_names
     from .laws import find_dynamics
@@ -76,10 +89,11 @@ def _dynamics(
     if time not in available:
         raise ValueError(f"{data} has no column {time!r} for the times; there are {', '.join(available)}")
     driven = split_names(controls, available) or []
-    chosen = choose_columns(str(data), available, [time, *driven], split_names(states, available), [])
-    table = read_table(data, [time, *chosen, *driven])
+    which = [] if trajectory is None else [trajectory]
+    chosen = choose_columns(str(data), available, [time, *driven, *which], split_names(states, available), [])
+    table = read_table(data, [time, *chosen, *driven, *which], which)
     prepare_jax(False)
-    find_dynamics(table, time, chosen, driven, folder, degree, terms or [])
+    find_dynamics(table, time, chosen, driven, folder, degree, terms or [], trajectory)
 
 
 @app.command("surface")

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..io import Table, atomic_folder, provenance, save
 from ..symbolic import Dynamics, Expression, Surface, discover_dynamics, discover_surface
+from ..symbolic.dynamics.samples import LEAST
 from .console import progress_line
 from .folder import FORMAT, FORMAT_VERSION, plain
 
@@ -21,18 +22,45 @@ def find_dynamics(
     folder: Path,
     degree: int,
     terms: Sequence[str],
+    trajectory: str | None = None,
 ) -> None:
     """Search equations of motion, show them and write them.
 
+    **Arguments:** the table; the columns of times, states and controls; the folder; the library; the column that names the trajectory of a row, whose rows
+    need not stand together.
+
     **Raises:** `ValueError` as `inf.discover_dynamics`.
     """
-    drive = table.matrix(controls) if controls else None
+    parts = [] if trajectory is None else _trajectories(table, time, trajectory)
+    of = lambda values: values if trajectory is None else [values[part] for part in parts]
+    drive = of(table.matrix(controls)) if controls else None
     with progress_line("discovering") as progress:
         found = discover_dynamics(
-            table.columns[time], table.matrix(states), list(states), controls=drive, control_names=list(controls) if controls else None,
+            of(table.columns[time]), of(table.matrix(states)), list(states), controls=drive, control_names=list(controls) if controls else None,
             degree=degree, terms=terms, progress=progress,
         )  # fmt: skip
     _finish(found, list(found.equations), {"noise": plain(found.noise)}, folder)
+
+
+def _trajectories(table: Table, time: str, column: str) -> list[np.ndarray]:
+    """The rows of each trajectory, in the order in which they come.
+
+    **Raises:** `ValueError` that names the trajectory whose times do not increase or that has too few rows.
+    """
+    labels = table.columns[column]
+    if None in labels.tolist():
+        raise ValueError(f"row {labels.tolist().index(None) + 1} has nothing in the column {column!r} of trajectories")
+    parts = [np.flatnonzero(labels == label) for label in dict.fromkeys(labels.tolist())]
+    for part in parts:
+        label, times = labels[part[0]], table.columns[time][part]
+        if len(part) < LEAST:
+            raise ValueError(f"trajectory {label!r} has {len(part)} rows; each needs at least {LEAST}")
+        if np.min(np.diff(times)) <= 0:
+            at = int(np.argmin(np.diff(times) > 0))
+            raise ValueError(
+                f"the times of trajectory {label!r} do not increase: {times[at]:g}, then {times[at + 1]:g}"
+            )
+    return parts
 
 
 def find_surface(

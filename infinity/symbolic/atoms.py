@@ -18,6 +18,8 @@ from .operators import Allowed, permits
 from .tree import Tree, evaluate, number
 
 MOST_ATOMS = 3000
+# Values beyond this size, or below its inverse, have no squares.
+_FAR = 1e150
 
 # Functions of one variable by how far they are from plain: (order, exponent or function).
 _POWERS = (
@@ -65,7 +67,8 @@ def make_atoms(
         ]
         for _, places in best:
             value = functools.reduce(np.multiply, (tables[d][place] for d, place in enumerate(places)))
-            if np.all(np.isfinite(value)) and (not any(places) or np.ptp(value) > 1e-12 * np.max(np.abs(value))):
+            largest = np.max(np.abs(value))
+            if not any(places) or (1 / _FAR < largest < _FAR and np.ptp(value) > 1e-12 * largest):
                 trees.append(mul(*(choices[d][place][1] for d, place in enumerate(places))))
                 values.append(value)
     return Atoms(tuple(trees), np.stack(values, axis=1))

@@ -23,7 +23,7 @@ from .snapping import snapped
 from .squares import contracted
 from .template import read_template, with_template
 from .tree import evaluate
-from .units import Dimension, dimension, dimensions
+from .units import Dimension, dimension, dimensions_of_search
 from .variations import varied
 from .verdict import EXACT, rounding, verdict
 
@@ -84,9 +84,8 @@ def discover(
     others, and goes on where it would have stopped at a formula of others; what an engine finds is left out where it holds others.
     - `units`: the unit of every column and of the target, such as `{"m": "kg", "v": "m/s", "E": "J"}`, `"1"` for a pure number. The search then goes through
     dimensionless groups, and formulas whose units do not agree are left out. Needs pint (`pip install 'infinity[units]'`).
-    - `template`: what is known of the formula, with one `?` for what is searched: `"m*g*h + ?"`, `"exp(-t)*?"`, `"sqrt(?)"`.
-    - `effort`: how many surrogates the search may fit and how many smaller problems it may solve; work is counted, not timed, so that a seed gives
-      one answer.
+    if recommended(listed)[0].metrics["heldout"] >= rounding(data):
+        surrogate = search.fitted(data)
     - `seed`: of the rows that are held out and of the engine.
     - `progress`: called with a dictionary at each step.
 
@@ -112,25 +111,23 @@ def discover(
     search = Search(
         effort, 2 * effort, seed, listener=progress, allowed=None if allowed is None else frozenset(allowed)
     )
-    known = None if units is None else dimensions(units, names, target)
     place = len(data.columns)
-    form = ("x", place) if template is None else read_template(template, names)
-    if known is not None and template is not None:
-        raise ValueError("units and template do not go together yet; give one of them")
-    if known is not None:
-        candidates = _by_groups(data, known, search)
-    elif template is not None:
-        candidates = with_template(form, data, place, lambda inner: solve(inner, search))
-    else:
-        candidates = solve(data, search)
-    candidates = varied(candidates, data, search.allowed)
-    if beside != "native" and not (candidates and is_exact(candidates[0], data)):
-        search.say(0, f"plain search on the raw data by {beside}")
-        candidates = best_first([*candidates, *plain_search(beside, data, seed, 200_000, allowed=search.allowed)])
-    if known is not None:
-        candidates = [candidate for candidate in candidates if dimension(candidate.tree, known[0]) == known[1]]
-    candidates = permitted(search.allowed, candidates)
-    listed = _judged(candidates, data, names, target, seed)
+    form = None if template is None else read_template(template, names)
+    known = None if units is None else dimensions_of_search(units, names, target, form)
+
+    def searched(part: Data) -> list[Candidate]:
+        """Formulas for what is not known, of the functions and the units that were asked for."""
+        found = solve(part, search) if known is None else _by_groups(part, known, search)
+        found = varied(found, part, search.allowed)
+        if beside != "native" and not (found and is_exact(found[0], part)):
+            search.say(0, f"plain search on the raw data by {beside}")
+            found = best_first([*found, *plain_search(beside, part, seed, 200_000, allowed=search.allowed)])
+        if known is not None:
+            found = [candidate for candidate in found if dimension(candidate.tree, known[0]) == known[1]]
+        return permitted(search.allowed, found)
+
+    candidates = searched(data) if form is None else with_template(form, data, place, searched)
+    listed = judged(candidates, data, names, target, seed)
     if not listed:
         raise ValueError(
             f"no formula of the operators {', '.join(operators or ())} has a value at all rows; allow more operators"
@@ -138,7 +135,7 @@ def discover(
             else "no formula with these units has a value at all rows; leave units out to see the others"
         )
     surrogate = None
-    if _recommended(listed)[0].metrics["heldout"] >= rounding(data):
+    if recommended(listed)[0].metrics["heldout"] >= rounding(data):
         surrogate = search.fitted(data)
     if surrogate is not None:
         points = np.stack(data.columns, axis=1)
@@ -146,7 +143,7 @@ def discover(
         listed = [
             (e.with_metrics(surrogate=float(np.sqrt(np.mean((e(points) - smooth) ** 2))) / scale), c) for e, c in listed
         ]
-    best, candidate = _recommended(listed)
+    best, candidate = recommended(listed)
     found, message = verdict(best, candidate, data, surrogate)
     return Discovery(best, _pareto([e for e, _ in listed]), found, message, tuple(search.trace), beside)
 
@@ -188,7 +185,7 @@ def _checked(
     return Data(tuple(inputs.astype(float).T), outputs[:, 0].astype(float), known), names, targets[0]
 
 
-def _judged(
+def judged(
     candidates: list[Candidate], data: Data, names: tuple[str, ...], target: str, seed: int
 ) -> list[tuple[Expression, Candidate]]:
     """The best candidates as expressions, with constants snapped where that is safe and errors on rows that the constants have not seen."""
@@ -270,7 +267,7 @@ def _pareto(expressions: list[Expression]) -> tuple[Expression, ...]:
     return tuple(kept)
 
 
-def _recommended(listed: list[tuple[Expression, Candidate]]) -> tuple[Expression, Candidate]:
+def recommended(listed: list[tuple[Expression, Candidate]]) -> tuple[Expression, Candidate]:
     """The shortest description among those that unseen rows do not speak against."""
     least = min(e.metrics["heldout"] for e, _ in listed)
     fair = [(e, c) for e, c in listed if e.metrics["heldout"] <= max(1.05 * least, EXACT)]

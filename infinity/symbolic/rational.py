@@ -56,7 +56,7 @@ def _under(data: Data, T: Outer) -> list[Candidate]:
         if 2 * count > min(MOST, N // 3):
             break
         atoms = make_atoms(data.columns, "polynomial", count)
-        for tree, values in _of_degree(z, weights, atoms):
+        for tree, values in quotients(z, weights, atoms):
             candidate = polished(T.inverse(tree), values, data, f"quotient, {T.name}")
             found += [] if candidate is None else [candidate]
         if any(is_exact(candidate, data) for candidate in found):
@@ -71,7 +71,7 @@ def _polynomials(D: int, degree: int) -> int:
     return count
 
 
-def _of_degree(y: np.ndarray, weights: np.ndarray, atoms: Atoms) -> list[tuple[Tree, list[float]]]:
+def quotients(y: np.ndarray, weights: np.ndarray, atoms: Atoms) -> list[tuple[Tree, list[float]]]:
     """Quotients of these atoms and their constants, the shortest descriptions first."""
     A, count = atoms.values, atoms.values.shape[1]
     size = np.max(np.abs(A), axis=0)

@@ -15,6 +15,7 @@ import numpy as np
 from .algebra import add, mul, substituted
 from .candidates import Candidate, Data, best_first, is_exact, polished
 from .library import find_one
+from .logarithms import find_logarithms
 from .monomials import find_monomials
 from .operators import Allowed
 from .pivots import ordered
@@ -103,6 +104,8 @@ def solve(data: Data, search: Search, depth: int = 0, surrogate: Surrogate | Non
     if found and is_exact(found[0], data) and found[0].complexity <= SHORT:
         return found
     found = best_first([*found, *find_rationals(data, search.allowed)])
+    if not (found and is_exact(found[0], data)):
+        found = best_first([*found, *find_logarithms(data, search.allowed)])
     _report(search, depth, f"quotients of {D} variables", found, data)
     if found and is_exact(found[0], data):
         return found

@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
-from .tree import Tree, exact
+from .tree import Tree, exact, indices
 
 Dimension = dict[str, Fraction]
+# How the searched part of a template is written.
+PLACE = "?"
 
 
 @functools.cache
@@ -46,18 +48,57 @@ def dimension_of(text: str, column: str) -> Dimension:
     return {str(base): Fraction(power).limit_denominator(12) for base, power in powers if power}
 
 
-def dimensions(units: Mapping[str, str], names: Sequence[str], target: str) -> tuple[list[Dimension], Dimension]:
-    """The dimensions of the inputs and of the target.
+def dimensions_of_search(
+    units: Mapping[str, str], names: Sequence[str], target: str, template: Tree | None = None
+) -> tuple[list[Dimension], Dimension]:
+    """The dimensions of the inputs and of what is searched: the target, or the place of a template, which is the input after the last one.
 
-    **Raises:** `ValueError` that names the column that has no unit, or the unit that belongs to no column.
+    **Raises:** `ValueError` that names the column that has no unit, the unit that belongs to no column, or the part of the template that does not fit.
+
+    >>> from infinity.symbolic.template import read_template
+    >>> from infinity.symbolic.units import dimensions_of_search
+    >>> form = read_template("F*s + ?*s^2/2", ["F", "s"])
+    >>> dimensions_of_search({"F": "N", "s": "m", "E": "J"}, ["F", "s"], "E", form)[1]  # N/m
+    {'[mass]': Fraction(1, 1), '[time]': Fraction(-2, 1)}
     """
     for name in (*names, target):
         if name not in units:
             raise ValueError(f"units has none for {name!r}; give each column one, '1' for a pure number")
+    expected = [*names, target, *(() if template is None else (PLACE,))]
     for name in units:
-        if name not in (*names, target):
-            raise ValueError(f"units names {name!r}, which is no column; expected {', '.join([*names, target])}")
-    return [dimension_of(units[name], name) for name in names], dimension_of(units[target], target)
+        if name not in expected:
+            raise ValueError(f"units names {name!r}, which is no column; expected {', '.join(expected)}")
+    inputs, whole = [dimension_of(units[name], name) for name in names], dimension_of(units[target], target)
+    if PLACE in units:
+        return inputs, dimension_of(units[PLACE], PLACE)
+    return inputs, whole if template is None else _of_place(template, inputs, whole)
+
+
+def _of_place(tree: Tree, inputs: list[Dimension], whole: Dimension) -> Dimension:
+    """The dimension of the searched part, from that of the whole down to it."""
+    place = len(inputs)
+    wrong = ValueError(
+        f"the template does not fit the units: a part of it has another one than its place needs; numbers have none here, so that where one has a unit "
+        f"that of {PLACE!r} has to be given too"
+    )
+    while tree != ("x", place):
+        inner = next(part for part in tree[1:] if place in indices(part, "x"))
+        rest = [dimension(part, inputs) for part in tree[1:] if part is not inner]
+        if any(part is None for part in rest) and tree[0] != "pow":
+            raise wrong
+        if tree[0] == "add":
+            if any(part != whole for part in rest):
+                raise wrong
+        elif tree[0] == "mul":
+            for part in rest:
+                whole = _sum(whole, {base: -power for base, power in (part or {}).items()})
+        elif tree[0] == "pow":
+            exponent = exact(tree[2]) or Fraction(1)
+            whole = {base: power / exponent for base, power in whole.items()}
+        elif whole:
+            raise wrong
+        tree = inner
+    return whole
 
 
 def dimension(tree: Tree, inputs: Sequence[Dimension]) -> Dimension | None:

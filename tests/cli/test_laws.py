@@ -38,3 +38,35 @@ def test_laws_are_shown_and_written(tmp_path, capsys):
         error = capsys.readouterr().err
         assert message in error
         assert error.count("\n") == 1
+
+
+def test_rows_of_several_trajectories_may_be_mixed(tmp_path, capsys):
+    t = np.linspace(0, 4, 60)
+    rows = [(f"run {k}", a, k * np.cos(2 * a), -2 * k * np.sin(2 * a)) for a in t.tolist() for k in (1, 2)]
+    lines = [",".join([name, *(repr(float(value)) for value in rest)]) for name, *rest in rows]
+    data = tmp_path / "m.csv"
+    data.write_text("\n".join(["which,t,x,v", *lines]) + "\n")
+    options = [
+        "dynamics",
+        str(data),
+        "--time",
+        "t",
+        "--degree",
+        "1",
+        "--trajectory",
+        "which",
+        "--out",
+        str(tmp_path / "a"),
+    ]
+    assert run(options) == 0
+    assert "dv/dt = -4.0*x" in capsys.readouterr().out
+    for change, message in (
+        (lambda lines: [*lines[:-10], "run 3,0,1,1"], "trajectory 'run 3' has 1 rows"),
+        (lambda lines: [*lines, "run 2,3.5,1,1"], "trajectory 'run 2' do not increase: 4, then 3.5"),
+        (lambda lines: [*lines, ",5,1,1"], "row 121 has nothing in the column 'which'"),
+    ):
+        data.write_text("\n".join(["which,t,x,v", *change(lines)]) + "\n")
+        assert run(options) == 2
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1

@@ -12,7 +12,7 @@ from infinity.symbolic.discover import discover
 from infinity.symbolic.groups import group_reductions
 from infinity.symbolic.parse import parse
 from infinity.symbolic.template import read_template, undone
-from infinity.symbolic.units import dimension
+from infinity.symbolic.units import dimension, dimensions_of_search
 
 X = np.random.default_rng(0).uniform(1, 3, (150, 5))
 M, L, T = ({base: Fraction(1)} for base in ("[mass]", "[length]", "[time]"))
@@ -120,3 +120,32 @@ def test_a_known_term_is_built_on():
 def test_templates_that_do_not_fit(template, message):
     with pytest.raises(ValueError, match=message):
         discover(X[:30, :2], -X[:30, 2], ["m", "h"], template=template, engine="native")
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("F*s + ?*s^2/2", of(m=1, t=-2)), ("sqrt(?)", of(m=2, l=4, t=-4)), ("F*s*exp(-?)", {}), ("F*s*log(?/s)", L), ("F*? + F*s", L),
+        ("F + ?", None), ("9.81*s + ?", None), ("exp(?)", None), ("F*s*exp(F*?)", of(m=-1, l=-1, t=2)), ("exp(F)*? + F*s", None),
+    ],
+)  # fmt: skip
+def test_the_unit_of_what_a_template_leaves_open(template, expected):
+    pytest.importorskip("pint")
+    units, form = {"F": "N", "s": "m", "E": "J"}, read_template(template, ["F", "s"])
+    if expected is None:
+        with pytest.raises(ValueError, match="does not fit the units"):
+            dimensions_of_search(units, ["F", "s"], "E", form)
+        assert dimensions_of_search({**units, "?": "m"}, ["F", "s"], "E", form)[1] == L
+    else:
+        assert dimensions_of_search(units, ["F", "s"], "E", form)[1] == expected
+
+
+def test_units_and_a_template_together():
+    pytest.importorskip("pint")
+    m, h, v = X[:, :3].T
+    y = 9.81 * m * h + m * v**2 / 2
+    units = {"m": "kg", "h": "m", "v": "m/s", "E": "J", "?": "J"}
+    found = discover(X[:, :3], y, ["m", "h", "v"], "E", units=units, template="9.81*m*h + ?", engine="native")
+    assert found.found
+    assert not found.best.constants
+    np.testing.assert_allclose(found.best([[2.0, 3.0, 4.0]]), 9.81 * 6 + 16, rtol=1e-12)

@@ -11,6 +11,7 @@ from infinity.symbolic.candidates import Data, is_exact, polished
 from infinity.symbolic.discover import _beyond, discover
 from infinity.symbolic.engines import _without_square, chosen, plain_search
 from infinity.symbolic.library import find_one
+from infinity.symbolic.logarithms import find_logarithms
 from infinity.symbolic.monomials import find_monomials
 from infinity.symbolic.operators import permits, words_of
 from infinity.symbolic.parse import parse
@@ -19,6 +20,7 @@ from infinity.symbolic.rational import find_rationals
 from infinity.symbolic.recursion import Search, solve
 from infinity.symbolic.reduction import reductions
 from infinity.symbolic.residuals import chance_of_residuals
+from infinity.symbolic.scaled import find_scaled
 from infinity.symbolic.separation import Split, part_of, rest_of, splits
 from infinity.symbolic.simplify import simplified
 from infinity.symbolic.snapping import snapped
@@ -97,6 +99,25 @@ def test_translations_and_scalings_are_read_off_a_function():
     g = lambda a, b, c: np.sin(a - b) + c
     kinds = [(r.kind, len(r.variables)) for r in reductions(data_of(g, 3), exact_surrogate(g, 3))]
     assert ("translation", 2) in kinds
+
+
+def test_logarithms_of_quotients_of_an_unknown_factor_under_noise():
+    a, b, c = X[:, :3].T
+    y = 0.086 * np.log((a + 0.5 * b) / (c + 0.2 * a)) + 0.3
+    (best, *_) = find_logarithms(Data((a, b, c), y))
+    assert best.mean_square < 1e-24
+    noisy = y + 0.05 * np.std(y) * RNG.normal(size=len(y))
+    found = min(find_logarithms(Data((a, b, c), noisy)), key=lambda candidate: candidate.score)
+    np.testing.assert_allclose(evaluate(found.tree, [a, b, c], found.constants), y, atol=0.06 * np.std(y))
+    assert found.complexity < 25
+    assert not find_logarithms(Data((a, b, c), noisy), frozenset({"exp"}))
+    assert not find_logarithms(Data((a[:20], b[:20], c[:20]), noisy[:20]))
+
+
+def test_scaling_laws_of_an_input_of_both_signs():
+    s, a = X[:, 0] - 2, X[:, 1]
+    data = Data((s, a), 2 * s * a / np.sqrt(1 + s**2 / a**2))
+    assert is_exact(find_scaled(data)[0], data)
 
 
 def test_inputs_of_any_sign_are_scaled_by_positive_ones():
