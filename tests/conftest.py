@@ -1,14 +1,26 @@
 """What every test shares: quick compilation, double precision available, and one fixture that runs a test in both precisions."""
 
+import atexit
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import pytest
 
-os.environ["INFINITY_CACHE"] = "off"  # tests leave nothing in the user's home
 jax.config.update("jax_enable_x64", True)
+
+# What one process compiles, others of the same run need not: the first one makes a folder for programs, and removes it at its end.
+os.environ["INFINITY_CACHE"] = "off"  # tests leave nothing in the user's home
+PROGRAMS = "JAX_COMPILATION_CACHE_DIR"
+if PROGRAMS not in os.environ:
+    os.environ[PROGRAMS] = tempfile.mkdtemp(prefix="infinity-tests-")
+    atexit.register(shutil.rmtree, os.environ[PROGRAMS], ignore_errors=True)
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = WORTH_KEEPING = "0.1"
+jax.config.update("jax_compilation_cache_dir", os.environ[PROGRAMS])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", float(WORTH_KEEPING))
 
 # Tests compile thousands of programs and run each a few times: unoptimised code halves the time of the suite. Processes that tests start inherit it.
 # `INFINITY_TEST_OPTIMIZED=1` tests what users run; flags that are given are kept.
