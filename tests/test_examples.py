@@ -39,7 +39,7 @@ def test_docstrings(name):
         "docs/inversion.md",
         "docs/sklearn.md",
         "docs/surrogate.md",
-        "docs/when-formulas-fail.md",
+        pytest.param("docs/when-formulas-fail.md", marks=pytest.mark.slow),  # five searches and their surrogates
         "docs/when-not.md",
     ],
 )

@@ -23,6 +23,7 @@ SPREADS = np.geomspace(0.2, 12.0, 24)
 FOLLOWED = 2
 # Beyond so many k the exponential of a value is no number for a formula.
 FAR = 25.0
+NOTHING = 1e3
 # Rows that `k` is looked for with.
 ROWS = 200
 
@@ -48,7 +49,7 @@ def find_logarithms(data: Data, allowed: Allowed = None) -> list[Candidate]:
     values = np.array([missed(g) for g in grid])
     found: list[Candidate | None] = []
     for at in np.argsort(values, kind="stable")[:FOLLOWED]:
-        if not np.isfinite(values[at]):
+        if values[at] > spread:
             continue
         ends = (grid[max(at - 1, 0)], grid[min(at + 1, len(grid) - 1)])
         followed: Any = minimize_scalar(missed, bounds=ends, method="bounded", options={"xatol": 1e-7})
@@ -65,7 +66,7 @@ def find_logarithms(data: Data, allowed: Allowed = None) -> list[Candidate]:
 
 
 def _missed(steepness: float, middle: float, data: Data, atoms: Atoms, some: np.ndarray) -> float:
-    """The root mean square of what the best quotient for `k = 1 / steepness` misses of y; infinite where it is not positive."""
+    """The root mean square of what the best quotient for `k = 1 / steepness` misses of y; far more than y itself where the quotient is not positive."""
     y = data.y[some] - middle
     A = atoms.values[some] / np.max(np.abs(atoms.values), axis=0)
     z = np.exp(steepness * y)
@@ -79,6 +80,6 @@ def _missed(steepness: float, middle: float, data: Data, atoms: Atoms, some: np.
         with np.errstate(all="ignore"):
             quotient = numerator / denominator
         if not np.min(quotient) > 0:
-            return float("inf")
+            return NOTHING * float(np.ptp(y))
         below = z * np.abs(denominator) / np.max(np.abs(denominator))
     return float(np.sqrt(np.mean((np.log(numerator / denominator) / steepness - y) ** 2)))
