@@ -18,8 +18,10 @@ from ..models.products import exclusive_products
 from .projection import blocked
 from .tables import Tables
 
-# Nodes of a line, powers of ten between which the multiplier is sought, in units of the residual on the unit box, and halvings of them.
-_NODES, _RANGE, _HALVINGS = 17, (-2.0, 2.0), 7
+# Nodes of a line; the power of ten, in units of the residual on the unit box, of a multiplier that holds nothing back; halvings from there to one that lets
+# nothing move.
+_NODES, _LEAST, _HALVINGS = 17, -3.0, 8
+_TINY = 1e-30
 
 
 @eqx.filter_jit
@@ -35,7 +37,7 @@ def planned(tables: Tables, z: Float[Array, "N D"], level: Float[Array, ""]) -> 
     >>> from infinity.inverse.tables import tables_of
     >>> model = inf.KHRONOS([(0.0, 1.0)] * 5, modes=2, elements=4, outputs="scalar", key=jax.random.key(0))
     >>> tables = tables_of(pieces_of(model, 0, np.zeros(5), np.ones(5), {}), jnp.dtype("float64"))
-    >>> starts = jnp.full((1, 5), 0.5)
+    >>> starts = jnp.full((1, 5), 0.3)
     >>> level = tables.values(starts + 0.1)[0]
     >>> before, after = (abs(float(tables.values(z)[0] - level)) for z in (starts, planned(tables, starts, level)))
     >>> after < 0.2 * before
@@ -54,25 +56,29 @@ def planned(tables: Tables, z: Float[Array, "N D"], level: Float[Array, ""]) -> 
         wanted, place = jnp.abs(rest), z.T
 
         def moved(power: Array) -> tuple[Array, Array]:
-            """The best move of each coordinate and what they promise together."""
-            multiplier = wanted * 10.0**power
-            best, gain, to = jnp.zeros_like(place), jnp.zeros_like(place), place
+            """The best move of each coordinate, for one or more multipliers, and what they promise together."""
+            multiplier = (wanted * 10.0**power)[..., None, :]
+            best = gain = jnp.zeros((*power.shape[:-1], *place.shape), z.dtype)
+            to = jnp.broadcast_to(place, best.shape)
             for k in range(_NODES):  # written out: a maximum with its place is slow on a CPU
                 score = gains[:, k] - multiplier * (line[k] - place) ** 2
                 better = score > best
                 best = jnp.where(better, score, best)
                 gain = jnp.where(better, gains[:, k], gain)
                 to = jnp.where(better, line[k], to)
-            return to, jnp.sum(gain, axis=0)
+            return to, jnp.sum(gain, axis=-2)
 
         def halved(_: Any, ends: tuple[Array, Array]) -> tuple[Array, Array]:
             middle = (ends[0] + ends[1]) / 2
             enough = moved(middle)[1] >= wanted
             return jnp.where(enough, middle, ends[0]), jnp.where(enough, ends[1], middle)
 
-        start = tuple(jnp.full_like(wanted, power) for power in _RANGE)
+        away = jnp.maximum((line[:, None] - place[:, None, :]) ** 2, (0.1 / _NODES) ** 2)
+        steepest = jnp.maximum(1.01 * jnp.max(gains / away, axis=(0, 1)), _TINY) / jnp.maximum(wanted, _TINY)
+        least = jnp.full_like(wanted, _LEAST)
+        start = (least, jnp.maximum(jnp.log10(steepest), least + 1))
         low, high = jax.lax.fori_loop(0, _HALVINGS, halved, start)
-        (far, more), (near, less) = moved(low), moved(high)
+        (far, near), (more, less) = moved(jnp.stack([low, high]))
         share = jnp.clip((wanted - less) / jnp.where(more > less, more - less, 1.0), 0.0, 1.0)
         return (near + share * (far - near)).T
 
