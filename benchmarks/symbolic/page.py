@@ -24,8 +24,8 @@ def page(lines: list[dict], names: dict[str, list[str]]) -> str:
         f"{RECOVERED:g} on new points (functions of one variable: on points up to 15 % of the range beyond it). pyoperon: as much processor time, at least "
         "five seconds, and our own choice on its Pareto front; `any`: any of the formulas that either of the two gives back is right. "
         "Ratio: recovered by us over recovered by pyoperon. Wrongly: called found and not recovered.\n\n"
-        "| part | rows | noise | seed | ours | any | pyoperon | any | ratio | wrongly | seconds, median (mean) |\n"
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
+        "| part | rows | noise | seed | ours | any | pyoperon | any | ratio | wrongly | seconds, median (mean) | commit |\n"
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
     )
     details = ""
     for place, rows, noise, seed in cases:
@@ -39,7 +39,7 @@ def page(lines: list[dict], names: dict[str, list[str]]) -> str:
 
 
 def _good(rows: dict[str, dict], which: str = "error") -> int:
-    return sum(r[which] < RECOVERED for r in rows.values())
+    return sum(min(r["error"], r[which]) < RECOVERED for r in rows.values())
 
 
 def _counts(part: str, rows: int, noise: float, seed: int, ours: dict, peer: dict) -> str:
@@ -49,10 +49,11 @@ def _counts(part: str, rows: int, noise: float, seed: int, ours: dict, peer: dic
     ratio = f"{_good(both) / right:.2f}" if right else ""
     seconds = [r["cpu"] for r in ours.values()]
     wrongly = sum(bool(r.get("found")) and r["error"] >= RECOVERED for r in ours.values())
+    commits = ", ".join(sorted({r.get("commit", "unknown")[:7] for r in (*ours.values(), *peer.values())}))
     took = f"{statistics.median(seconds):.1f} ({statistics.mean(seconds):.1f})" if seconds else ""
     return (
         f"| {part} | {rows} | {noise:g} | {seed} | {of(ours, 'error')} | {of(ours, 'any')} | {of(peer, 'error')} | {of(peer, 'any')} | {ratio} | "
-        f"{wrongly} | {took} |\n"
+        f"{wrongly} | {took} | {commits} |\n"
     )
 
 

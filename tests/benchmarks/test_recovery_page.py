@@ -32,7 +32,7 @@ def test_counts_ratio_and_false_laws():
         NAMES,
     )
     # two of three by our choice, all three by any formula; pyoperon one of two; on the two that both had, one each; one is called found and is not
-    assert "| reported | 600 | 0.01 | 0 | 2 of 3 | 3 of 3 | 1 of 2 | 1 of 2 | 1.00 | 1 | 2.0 (2.0) |" in text
+    assert "| reported | 600 | 0.01 | 0 | 2 of 3 | 3 of 3 | 1 of 2 | 1 of 2 | 1.00 | 1 | 2.0 (2.0) | unknown |" in text
     assert "3 of 3 run; below 1e-12, where no imitation comes: 1." in text
     assert "| planck | 1.0e-09 | no | 2.0 | `y = x1` |  |  |" in text
     assert all(len(row) < 300 for row in text.splitlines() if row.startswith("| doppler"))
