@@ -143,6 +143,7 @@ def test_few_steps_from_the_grid_to_points_that_differ():
         assert len(np.unique(found.points.round(7), axis=0)) > 190
 
 
+@pytest.mark.slow
 def test_profiles_lead_to_an_extreme_level_in_many_dimensions():
     """Few starts of a bumpy model get stuck, and the points are no farther than where the slopes alone lead."""
     model = rough(dimensions=6, modes=3, amplitude=0.25)
