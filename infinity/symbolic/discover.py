@@ -145,7 +145,7 @@ def discover(
         ]
     best, candidate = recommended(listed)
     found, message = verdict(best, candidate, data, surrogate)
-    return Discovery(best, _pareto([e for e, _ in listed]), found, message, tuple(search.trace), beside)
+    return Discovery(best, _pareto([e for e, _ in listed], best), found, message, tuple(search.trace), beside)
 
 
 def _by_groups(data: Data, known: tuple[list[Dimension], Dimension], search: Search) -> list[Candidate]:
@@ -259,10 +259,12 @@ def _refitted(candidate: Candidate, data: Data, parts: list[np.ndarray]) -> floa
     return total / weight if np.isfinite(total) else float("inf")
 
 
-def _pareto(expressions: list[Expression]) -> tuple[Expression, ...]:
+def _pareto(expressions: list[Expression], best: Expression) -> tuple[Expression, ...]:
+    """From the shortest on, those that predict unseen rows better than all before them, and the recommended one."""
     kept: list[Expression] = []
     for e in sorted(expressions, key=lambda e: (e.complexity, e.metrics["heldout"])):
-        if not kept or e.metrics["heldout"] < kept[-1].metrics["heldout"] * (1 - 1e-3):
+        least = min((other.metrics["heldout"] for other in kept), default=np.inf)
+        if not kept or e is best or e.metrics["heldout"] < least * (1 - 1e-3):
             kept.append(e)
     return tuple(kept)
 

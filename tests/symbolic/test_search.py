@@ -276,6 +276,7 @@ def test_discover_gives_a_law_and_names_are_ordinary():
     assert str(found.best) == "I = 2*S*E/lambda^2"
     assert found.best.metrics["heldout"] < 1e-12
     assert [e.complexity for e in found.expressions] == sorted(e.complexity for e in found.expressions)
+    assert any(e is found.best for e in found.expressions)
     again = discover(X[:, :3], y, names, "I", engine="native")
     assert str(again) == str(found)
 
