@@ -2,8 +2,9 @@ r"""Laws next to a formula: each function of it in turn is exchanged for its loo
 
     (d + s u)^e, exp(s u), log(d + s u), tanh(d + s u)   ->   [c_0 +] c_1 g(c_2 u),    g = (1 + .)^e', exp, log(1 + .), tanh
 
-`c_2` starts where the relative slope stays the same, `c_0` and `c_1` from least squares; exponents inside `u` are tried as they are and as simple fractions.
-A search in parts sees a function through the noise of one part, and may take a lookalike for it; all measurements together tell more.
+`c_2` starts where the relative slope stays the same, or nearer to zero where `g` has no value there, `c_0` and `c_1` from least squares; exponents inside `u`
+are tried as they are and as simple fractions. A search in parts sees a function through the noise of one part, and may take a lookalike for it; all
+measurements together tell more.
 """
 
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ from .tree import Tree, evaluate, exact, indices, number, replaced, walk
 POWERS = tuple(Fraction(n, 2) for n in (-4, -3, -2, -1, 1, 2, 3, 4))
 # Longer formulas have no neighbours worth a look; steps of a first look, and how many go on.
 LONGEST, STEPS, ON = 45, 8, 4
+# How often a slope at which a function has no value is halved.
+HALVINGS = 6
 
 
 def varied(candidates: list[Candidate], data: Data, allowed: Allowed = None, most: int = 2) -> list[Candidate]:
@@ -117,10 +120,16 @@ def _fitted(
     if isinstance(g, Fraction) and g == 1:
         shape = add(ONE, z)
     with np.errstate(all="ignore"):
-        constants = np.append(candidate.constants, steep)
-        old = np.asarray(evaluate(node, data.columns, constants), float) * np.ones(len(data.y))
-        new = np.asarray(evaluate(shape, data.columns, constants), float) * np.ones(len(data.y))
-    if not (np.all(np.isfinite(new)) and np.all(np.isfinite(old))):
+        old = np.asarray(evaluate(node, data.columns, candidate.constants), float) * np.ones(len(data.y))
+        for _ in range(HALVINGS):
+            constants = np.append(candidate.constants, steep)
+            new = np.asarray(evaluate(shape, data.columns, constants), float) * np.ones(len(data.y))
+            if np.all(np.isfinite(new)):
+                break
+            steep /= 2
+        else:
+            return None
+    if not np.all(np.isfinite(old)):
         return None
     both = np.linalg.lstsq(np.stack([new, np.ones_like(new)], axis=1), old, rcond=1e-12)[0]
     front = float(new @ old / max(float(new @ new), 1e-300))

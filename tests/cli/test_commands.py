@@ -245,7 +245,7 @@ def test_a_configured_table_is_found_beside_its_file_and_fitted_in_single_precis
 def test_the_repositorys_configs_are_valid():
     from pathlib import Path
 
-    from infinity.cli.config import EquationConfig, load_config
+    from infinity.cli.config import Config, load_config
     from infinity.cli.configured import load_source
 
     configs = sorted((Path(__file__).parents[2] / "configs").glob("*.toml"))
@@ -253,7 +253,7 @@ def test_the_repositorys_configs_are_valid():
     for path in configs:
         config = load_config(path)
         assert config.output.folder == f"runs/{path.stem}"
-        if isinstance(config, EquationConfig):
+        if not isinstance(config, Config):  # an equation or a law, whose table or formula is read when it runs
             continue
         source = load_source(path, config.data)
         assert len(source.x) == len(source.y) >= 2
