@@ -4,6 +4,7 @@ Plain search cannot use a trajectory; it is given the speeds, from the slopes of
 speeds that they give on a new trajectory without noise.
 """
 
+import functools
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,9 +14,8 @@ import numpy as np
 
 from ..symbolic import Expression, discover_dynamics
 from . import rivals
-from .console import progress_line
 from .law_config import Dynamics, DynamicsConfig
-from .law_study import Case, Row, show, write
+from .law_study import Case, Row, carry_out, under_noise
 from .motions import MOTIONS, Motion
 
 # Terms are read off the values of an equation at random points.
@@ -27,16 +27,11 @@ def run_motions(config: DynamicsConfig, folder: Path, source: Path) -> list[Case
     """Search, show and write."""
     wanted = config.dynamics
     peers, notes = rivals.present([peer for peer in wanted.peers if peer != "polynomial"])
-    cases: list[Case] = []
-    with progress_line("discovering") as progress:
-        for name in wanted.problems:
-            for noise in wanted.noise:
-                title = f"{name}, {100 * noise:g} % noise"
-                cases.append(_motion(title, MOTIONS[name], noise, wanted, peers, progress))
-                show(cases[-1])
-                print()
-    write(cases, folder, source, "dynamics", config.output.plots, notes)
-    return cases
+    searches = (
+        functools.partial(_motion, title, MOTIONS[name], noise, wanted, peers)
+        for title, name, noise in under_noise(wanted.problems, wanted.noise)
+    )
+    return carry_out(searches, folder, source, "dynamics", config.output.plots, notes)
 
 
 def _motion(title: str, motion: Motion, noise: float, wanted: Dynamics, peers: Sequence[str], progress: Any) -> Case:

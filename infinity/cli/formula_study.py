@@ -1,18 +1,19 @@
 """`[discover]`: formulas of named problems under noise, or of a table with several splits, beside plain search."""
 
 import dataclasses
+import functools
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..io import column_names, read_table
 from ..symbolic import Discovery, Expression, discover
 from . import rivals
-from .console import progress_line
 from .law_config import Discover, FormulaConfig
-from .law_study import Case, Row, show, write
+from .law_study import Case, Row, carry_out, under_noise
 from .problems import PROBLEMS, Problem
 
 NEW_POINTS = 2000
@@ -67,29 +68,19 @@ def run_formulas(config: FormulaConfig, folder: Path, source: Path, table: Table
     """Search, show and write; what is wrong with the file was found before."""
     wanted = config.discover
     peers, notes = rivals.present(wanted.peers)
-    cases: list[Case] = []
-    with progress_line("discovering") as progress:
-
-        def told(title: str):
-            return progress and (lambda event, say=progress: say({"stage": f"{title}: {event.get('stage')}"}))
-
-        if table is None:
-            for name in wanted.problems:
-                for noise in wanted.noise:
-                    title = f"{name}, {100 * noise:g} % noise"
-                    cases.append(_problem(title, PROBLEMS[name], noise, wanted, peers, told(title)))
-                    _next(cases)
-        else:
-            for target, y in table.targets.items():
-                cases.append(_table(target, table, y, wanted, peers, told(target)))
-                _next(cases)
-    write(cases, folder, source, "formulas", config.output.plots, notes)
-    return cases
+    if table is None:
+        searches = [
+            functools.partial(_problem, title, PROBLEMS[name], noise, wanted, peers)
+            for title, name, noise in under_noise(wanted.problems, wanted.noise)
+        ]
+    else:
+        searches = [functools.partial(_table, target, table, y, wanted, peers) for target, y in table.targets.items()]
+    return carry_out(searches, folder, source, "formulas", config.output.plots, notes)
 
 
-def _next(cases: Sequence[Case]) -> None:
-    show(cases[-1])
-    print()
+def _told(title: str, progress: Any) -> Any:
+    """Progress whose stages are those of one case."""
+    return progress and (lambda event: progress({"stage": f"{title}: {event.get('stage')}"}))
 
 
 def _ours(x: np.ndarray, y: np.ndarray, names: Sequence[str], target: str, wanted: Discover, seed: int, progress=None):
@@ -100,13 +91,13 @@ def _ours(x: np.ndarray, y: np.ndarray, names: Sequence[str], target: str, wante
     return found, time.process_time() - start
 
 
-def _problem(title: str, problem: Problem, noise: float, wanted: Discover, peers: Sequence[str], progress=None) -> Case:
+def _problem(title: str, problem: Problem, noise: float, wanted: Discover, peers: Sequence[str], progress: Any) -> Case:
     """One problem at one level of noise, judged by values without noise at new points."""
     names, target, seed = list(problem.ranges), problem.target, wanted.seed
     x, exact = problem.sample(wanted.samples, seed)
     rng = np.random.default_rng([seed, 1])
     y = exact + noise * np.std(exact) * rng.normal(size=len(exact))
-    found, seconds = _ours(x, y, names, target, wanted, seed, progress)
+    found, seconds = _ours(x, y, names, target, wanted, seed, _told(title, progress))
     searched = [("infinity", found.best, seconds)]
     searched += [(peer, *rivals.search(peer, x, y, names, target, seed, seconds)) for peer in peers]
     new = problem.sample(NEW_POINTS, seed + 1)
@@ -127,9 +118,9 @@ def _case(title: str, truth: str, found: Discovery, rows: list[Row], parity: lis
     return Case(title, truth, message, rows, found.best, [found.best.latex()], found.trace, parity, found)
 
 
-def _table(target: str, table: Table, y: np.ndarray, wanted: Discover, peers: Sequence[str], progress=None) -> Case:
+def _table(target: str, table: Table, y: np.ndarray, wanted: Discover, peers: Sequence[str], progress: Any) -> Case:
     """One target of a table: errors on the unseen rows of several splits, then the formula of all rows."""
-    names = list(wanted.inputs)
+    names, progress = list(wanted.inputs), _told(target, progress)
     count = max(1, round(wanted.holdout * len(y)))
     errors: dict[str, list[float]] = {}
     lengths: dict[str, list[int]] = {}

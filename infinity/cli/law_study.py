@@ -7,14 +7,14 @@ import dataclasses
 import json
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..io import atomic_folder, provenance, save
-from .console import show_table
+from .console import progress_line, show_table
 from .folder import FORMAT, FORMAT_VERSION, plain
 
 
@@ -44,6 +44,26 @@ class Case:
     trace: Sequence[str]
     parity: Sequence[tuple[str, np.ndarray, np.ndarray]]
     front: Any = None
+
+
+def under_noise(problems: Iterable[str], levels: Iterable[float]) -> Iterator[tuple[str, str, float]]:
+    """The title of each problem at each level of noise, its name, and the level."""
+    levels = list(levels)
+    yield from ((f"{name}, {100 * noise:g} % noise", name, noise) for name in problems for noise in levels)
+
+
+def carry_out(
+    searches: Iterable[Callable[[Any], Case]], folder: Path, source: Path, kind: str, plots: bool, notes: Sequence[str]
+) -> list[Case]:
+    """Search, show each case when it is there, and write the run folder; a search is given what shows its progress, or nothing."""
+    cases: list[Case] = []
+    with progress_line("discovering") as progress:
+        for search in searches:
+            cases.append(search(progress))
+            show(cases[-1])
+            print()
+    write(cases, folder, source, kind, plots, notes)
+    return cases
 
 
 def show(case: Case) -> None:

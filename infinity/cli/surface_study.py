@@ -4,6 +4,7 @@ Everything is judged in one way: the size of the deviator `q = sqrt J2` at which
 kept; for new points without noise, whose `q` is known.
 """
 
+import functools
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,9 +15,8 @@ from jaxtyping import Float
 
 from ..symbolic import discover_surface
 from . import rivals
-from .console import progress_line
 from .law_config import Surface, SurfaceConfig
-from .law_study import Case, Row, show, write
+from .law_study import Case, Row, carry_out, under_noise
 from .stress_states import YIELD_SURFACES, YieldSurface, deviator, root_of_j2
 
 NEW_POINTS = 1000
@@ -28,16 +28,11 @@ def run_surfaces(config: SurfaceConfig, folder: Path, source: Path) -> list[Case
     """Search, show and write."""
     wanted = config.surface
     peers, notes = rivals.present([peer for peer in wanted.peers if peer != "polynomial"])
-    cases: list[Case] = []
-    with progress_line("discovering") as progress:
-        for name in wanted.problems:
-            for noise in wanted.noise:
-                title = f"{name}, {100 * noise:g} % noise"
-                cases.append(_surface(title, YIELD_SURFACES[name], noise, wanted, peers, progress))
-                show(cases[-1])
-                print()
-    write(cases, folder, source, "surfaces", config.output.plots, notes)
-    return cases
+    searches = (
+        functools.partial(_surface, title, YIELD_SURFACES[name], noise, wanted, peers)
+        for title, name, noise in under_noise(wanted.problems, wanted.noise)
+    )
+    return carry_out(searches, folder, source, "surfaces", config.output.plots, notes)
 
 
 def _surface(

@@ -238,7 +238,7 @@ def select(
             best = (trial, size, found[0])
         return trial, found[0]
 
-    share = functools.cache(lambda name: samples.share(name))
+    share = functools.cache(samples.share)
 
     def pilot_rows(name: str, size: Size) -> int:
         wanted = max(PILOT_ROWS, PILOT_ROWS_PER_UNKNOWN * size.unknowns(outputs) // outputs)

@@ -148,7 +148,7 @@ def _renewed(normal: Normal, problem: Problem, evidence: Evidence, theta: Float[
 
 
 def starting_state(stacked: Stacked, kept: Int[Array, " P"], evidence: Evidence, damping: Float[Array, ""]) -> State:
-    """The state before anything is known about the samples; the first step only solves one block, and linearises there."""
+    """The state before anything is known about the samples; the first step only solves one block, where that is better than the start, and linearises."""
     P, dtype = kept.size, stacked.factors.dtype
     normal = Normal(jnp.zeros((P, P), dtype), jnp.zeros((P,), dtype), jnp.zeros((), dtype))
     number = lambda value: jnp.asarray(value, dtype)

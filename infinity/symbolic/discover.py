@@ -84,8 +84,10 @@ def discover(
     others, and goes on where it would have stopped at a formula of others; what an engine finds is left out where it holds others.
     - `units`: the unit of every column and of the target, such as `{"m": "kg", "v": "m/s", "E": "J"}`, `"1"` for a pure number. The search then goes through
     dimensionless groups, and formulas whose units do not agree are left out. Needs pint (`pip install 'infinity[units]'`).
-    if recommended(listed)[0].metrics["heldout"] >= rounding(data):
-        surrogate = search.fitted(data)
+    - `template`: what is known of the formula, with one `?` for what is searched: `"m*g*h + ?"`, `"exp(-t)*?"`, `"sqrt(?)"`. With `units` too, the unit
+    of `?` is derived; numbers of the template that have a unit hide it: then give it, as that of `"?"`.
+    - `effort`: how many surrogates the search may fit, and half of how many smaller problems it may solve; work is counted, not timed, so that a seed
+    gives one answer.
     - `seed`: of the rows that are held out and of the engine.
     - `progress`: called with a dictionary at each step.
 

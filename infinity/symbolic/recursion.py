@@ -50,7 +50,7 @@ class Search:
     """What the recursion shares: how many surrogates it may still fit and smaller problems solve, the seed, the trace, who is told, and what is allowed."""
 
     surrogates: int = 12
-    problems: int = 12
+    problems: int = 24
     seed: int = 0
     trace: list[str] = dataclasses.field(default_factory=list)
     listener: object = None
