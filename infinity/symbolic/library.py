@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .algebra import ONE, add, apply, mul, power
-from .candidates import Candidate, Data, best_first, is_exact, polished
+from .candidates import ROUNDING, STRUCTURE, Candidate, Data, best_first, cost, is_exact, polished
 from .operators import Allowed, permits, permitted
 from .profiles import ROWS, Sample, Start, search
 from .shapes import MODULATIONS, SHAPES
@@ -22,8 +22,8 @@ from .simplify import simplified
 from .tape import Tape
 from .tree import Tree, number
 
-# How many of the fits of a tier are refined on all rows.
-REFINED = 14
+# How many of the fits of a tier with the shortest descriptions are refined on all rows; half as many of those that leave least.
+REFINED = 12
 _STEPS = 18
 X: Tree = ("x", 0)
 
@@ -68,14 +68,15 @@ def find_one(data: Data, thorough: bool = True, allowed: Allowed = None) -> list
     found: list[Candidate] = []
     floor = smooth_residual(t / scale, data)
     for linear in (False, True):
-        sample = _sampled(t / scale, data, linear)
+        sample, within = _sampled(t / scale, data, linear)
         tiers = [_plain_starts(sample), _modulated_starts(sample)]
         for tier in tiers[: 2 if thorough else 1]:
             starts = [start for start in tier if _allows(allowed, start)]
             if not starts:
                 continue
             theta, left = search(sample, starts, _STEPS)
-            for at in _leaders(starts, left):
+            lengths = _lengths(starts, left, sample, within, data)
+            for at in dict.fromkeys([*_leaders(starts, lengths, REFINED), *_leaders(starts, left, REFINED // 2)]):
                 tree, constants = _written(starts[at], theta[at], scale, sample, linear)
                 simple = simplified(polished(tree, constants, data, "library"), data)
                 found += [] if simple is None else permitted(allowed, [simple])
@@ -96,14 +97,31 @@ def _allows(allowed: Allowed, start: Start) -> bool:
     return allowed is None or (words <= allowed and all(permits(allowed, tree) for tree in trees))
 
 
-def _leaders(starts: list[Start], left: np.ndarray) -> list[int]:
-    """The best fits, at most two of a kind."""
+def _lengths(starts: list[Start], left: np.ndarray, sample: Sample, within: float, data: Data) -> np.ndarray:
+    """The description lengths of the fits, up to what is the same for all: noise, not bins of it, is what a fit with more constants gains nothing by."""
+    target = sample.y * sample.roots
+    between = float(np.mean((target - sample.linear @ (sample.linear.T @ target)) ** 2))
+    relative = (left * between + within) / max(data.variance, 1e-300)
+    prices = {
+        (start.shape, start.modulation): cost(SHAPES[start.shape].tree(X)) + cost(MODULATIONS[start.modulation][2](X))
+        for start in starts
+    }
+    moving = np.array([float(np.sum(start.free)) for start in starts])
+    price = np.array([prices[start.shape, start.modulation] for start in starts])
+    with np.errstate(all="ignore"):
+        return (
+            len(data.y) * np.log(relative + ROUNDING) + moving * np.log(len(data.y)) + STRUCTURE * (price + 2 * moving)
+        )
+
+
+def _leaders(starts: list[Start], left: np.ndarray, most: int) -> list[int]:
+    """The best fits, one of a kind."""
     chosen: list[int] = []
     kinds: dict[tuple, int] = {}
     for at in np.argsort(left, kind="stable"):
         start = starts[at]
         kind = (start.shape, start.modulation, start.inner, tuple(start.free[:4]))
-        if not np.isfinite(left[at]) or len(chosen) == REFINED:
+        if not np.isfinite(left[at]) or len(chosen) == most:
             break
         if kinds.get(kind, 0) < 1:
             kinds[kind] = kinds.get(kind, 0) + 1
@@ -111,16 +129,19 @@ def _leaders(starts: list[Start], left: np.ndarray) -> list[int]:
     return chosen
 
 
-def _sampled(t: Float[np.ndarray, " N"], data: Data, linear: bool) -> Sample:
-    """At most `ROWS` rows for the screening, with weights that make up for bins of several."""
+def _sampled(t: Float[np.ndarray, " N"], data: Data, linear: bool) -> tuple[Sample, float]:
+    """At most `ROWS` rows for the screening, with weights that make up for bins of several, and the mean square that is lost within the bins."""
     order = np.argsort(t, kind="stable")
     t, y = t[order], data.y[order]
     w = np.ones(len(t)) if data.weights is None else data.weights[order]
+    within = 0.0
     if len(t) > ROWS and roughness(t, y) > 1e-3:
         edges = np.linspace(0, len(t), ROWS + 1).astype(int)[:-1]
         total = np.add.reduceat(w, edges)
         safe = np.where(total > 0, total, 1.0)
+        square = float(np.sum(w * y**2))
         t, y, w = np.add.reduceat(w * t, edges) / safe, np.add.reduceat(w * y, edges) / safe, total
+        within = max(0.0, square - float(np.sum(w * y**2))) / float(np.sum(w))
     elif len(t) > ROWS:
         rows = np.linspace(0, len(t) - 1, ROWS).round().astype(int)
         t, y, w = t[rows], y[rows], w[rows]
@@ -139,7 +160,7 @@ def _sampled(t: Float[np.ndarray, " N"], data: Data, linear: bool) -> Sample:
     basis = np.concatenate([basis, np.zeros((len(t), 2 - basis.shape[1]))], axis=1)
     orthonormal = np.linalg.qr((basis * roots[:, None])[:, : 2 if linear else 1])[0]
     orthonormal = np.concatenate([orthonormal, np.zeros((len(t), 2 - orthonormal.shape[1]))], axis=1)
-    return Sample(np.stack([log, t], axis=1), inner, t, orthonormal, y, roots)
+    return Sample(np.stack([log, t], axis=1), inner, t, orthonormal, y, roots), within
 
 
 def smooth_residual(t: Float[np.ndarray, " N"], data: Data) -> float:

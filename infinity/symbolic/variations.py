@@ -2,9 +2,9 @@ r"""Laws next to a formula: each function of it in turn is exchanged for its loo
 
     (d + s u)^e, exp(s u), log(d + s u), tanh(d + s u)   ->   [c_0 +] c_1 g(c_2 u),    g = (1 + .)^e', exp, log(1 + .), tanh
 
-`c_2` starts where the relative slope stays the same, or nearer to zero where `g` has no value there, `c_0` and `c_1` from least squares; exponents inside `u`
-are tried as they are and as simple fractions. A search in parts sees a function through the noise of one part, and may take a lookalike for it; all
-measurements together tell more.
+and `u^e` with a small `e` for `c_0 + c_1 log u`, its limit. `c_2` starts where the relative slope stays the same, or nearer to zero where `g` has no value
+there, `c_0` and `c_1` from least squares; exponents inside `u` are tried as they are and as simple fractions. A search in parts sees a function through the
+noise of one part, and may take a lookalike for it; all measurements together tell more.
 """
 
 from collections.abc import Iterator
@@ -21,6 +21,8 @@ from .tree import Tree, evaluate, exact, indices, number, replaced, walk
 POWERS = tuple(Fraction(n, 2) for n in (-4, -3, -2, -1, 1, 2, 3, 4))
 # Longer formulas have no neighbours worth a look; steps of a first look, and how many go on.
 LONGEST, STEPS, ON = 45, 8, 4
+# An exponent below this may be a logarithm's.
+FLAT = 0.5
 # How often a slope at which a function has no value is halved.
 HALVINGS = 6
 
@@ -56,15 +58,22 @@ def variations(candidate: Candidate, data: Data) -> Iterator[tuple[Tree, np.ndar
     """Formulas in which one function is another one, with constants to start from."""
     constants = candidate.constants
     for node in dict.fromkeys(walk(candidate.tree)):
+        if node[0] == "pow" and node[2][0] == "c" and abs(constants[node[2][1]]) < FLAT:
+            yield from _in_place(candidate, node, _levelled(node, ("log", node[1]), constants, data))
         form = _form(node, constants)
         if form is None:
             continue
         u, slope = form
         for inner in _inner(u, constants):
             for g, steep in _shapes(slope):
-                new = _fitted(node, inner, g, steep, candidate, data)
-                if new is not None:
-                    yield from ((replaced(candidate.tree, {node: tree}), values) for tree, values in new)
+                yield from _in_place(candidate, node, _fitted(node, inner, g, steep, candidate, data))
+
+
+def _in_place(
+    candidate: Candidate, node: Tree, new: list[tuple[Tree, np.ndarray]]
+) -> Iterator[tuple[Tree, np.ndarray]]:
+    """The formula with each of some in the place of a node."""
+    yield from ((replaced(candidate.tree, {node: tree}), values) for tree, values in new)
 
 
 def _form(node: Tree, constants: np.ndarray) -> tuple[Tree, float] | None:
@@ -112,28 +121,30 @@ def _shapes(slope: float) -> Iterator[tuple[str | Fraction, float]]:
 
 def _fitted(
     node: Tree, u: Tree, g: str | Fraction, steep: float, candidate: Candidate, data: Data
-) -> list[tuple[Tree, np.ndarray]] | None:
+) -> list[tuple[Tree, np.ndarray]]:
     """`c_1 g(c_2 u)` and `c_0 + c_1 g(c_2 u)` in the place of a node, nothing where they have no value."""
-    K = len(candidate.constants)
-    z = mul(("c", K), u)
+    z = mul(("c", len(candidate.constants)), u)
     shape = power(add(ONE, z), number(g)) if isinstance(g, Fraction) else apply(g, add(ONE, z) if g == "log" else z)
-    if isinstance(g, Fraction) and g == 1:
-        shape = add(ONE, z)
+    for _ in range(HALVINGS):
+        constants = np.append(candidate.constants, steep)
+        with np.errstate(all="ignore"):
+            if np.all(np.isfinite(evaluate(shape, data.columns, constants))):
+                found = _levelled(node, shape, constants, data)
+                return found[:1] if g in ("log", "tanh") else found
+        steep /= 2
+    return []
+
+
+def _levelled(node: Tree, shape: Tree, constants: np.ndarray, data: Data) -> list[tuple[Tree, np.ndarray]]:
+    """`c_0 + c_1 g` and `c_1 g` that come nearest to the values of a node."""
+    K = len(constants)
     with np.errstate(all="ignore"):
-        old = np.asarray(evaluate(node, data.columns, candidate.constants), float) * np.ones(len(data.y))
-        for _ in range(HALVINGS):
-            constants = np.append(candidate.constants, steep)
-            new = np.asarray(evaluate(shape, data.columns, constants), float) * np.ones(len(data.y))
-            if np.all(np.isfinite(new)):
-                break
-            steep /= 2
-        else:
-            return None
-    if not np.all(np.isfinite(old)):
-        return None
+        old, new = (
+            np.asarray(evaluate(tree, data.columns, constants), float) * np.ones(len(data.y)) for tree in (node, shape)
+        )
+    if not np.all(np.isfinite(old)) or not np.all(np.isfinite(new)):
+        return []
     both = np.linalg.lstsq(np.stack([new, np.ones_like(new)], axis=1), old, rcond=1e-12)[0]
     front = float(new @ old / max(float(new @ new), 1e-300))
-    found = [(add(mul(("c", K + 1), shape), ("c", K + 2)), np.append(constants, both))]
-    if g not in ("log", "tanh"):
-        found.append((mul(("c", K + 1), shape), np.append(constants, front)))
-    return found
+    term = mul(("c", K), shape)
+    return [(add(term, ("c", K + 1)), np.append(constants, both)), (term, np.append(constants, front))]
