@@ -41,7 +41,8 @@ def make_atoms(
 ) -> Atoms:
     """All atoms of these variables up to the order that keeps their number below `most`.
 
-    **Arguments:** columns `(N,)` each; `kind`: `"polynomial"` for whole powers, `"power"` also for negative and broken ones, `"all"` also for functions.
+    **Arguments:** columns `(N,)` each; `kind`: `"polynomial"` for whole powers, `"whole"` also for negative ones, `"power"` also for broken ones, `"all"`
+    also for functions.
 
     >>> import numpy as np
     >>> from infinity.symbolic.atoms import make_atoms
@@ -80,7 +81,8 @@ def _choices(d: int, column: np.ndarray, kind: str) -> list[tuple[float, Tree]]:
     found: list[tuple[float, Tree]] = [(0.0, ONE)]
     for order, exponent in _POWERS:
         whole = Fraction(exponent).denominator == 1
-        if (exponent > 0 and whole) or (kind != "polynomial" and (positive or (whole and nonzero))):
+        negative = whole and nonzero and kind != "polynomial"
+        if (exponent > 0 and whole) or negative or (positive and kind not in ("polynomial", "whole")):
             found.append((order, power(x, number(exponent))))
     if kind == "all":
         for order, word in _WORDS:

@@ -18,7 +18,7 @@ from .expression import Expression
 from .groups import group_reductions
 from .operators import permitted
 from .parts import renewed
-from .recursion import Search, put_back, solve
+from .recursion import SURE, Search, put_back, settled, solve
 from .refine import refine
 from .snapping import snapped
 from .squares import contracted
@@ -121,7 +121,8 @@ def discover(
     def searched(part: Data) -> list[Candidate]:
         """Formulas for what is not known, of the functions and the units that were asked for."""
         found = solve(part, search) if known is None else _by_groups(part, known, search)
-        found = renewed(varied(found, part, search.allowed), part, search.allowed)
+        if not (settled(found, part, None, SURE) and len(found[0].constants) <= 1):
+            found = renewed(varied(found, part, search.allowed), part, search.allowed)
         if beside != "native" and not (found and is_exact(found[0], part)):
             search.say(0, f"plain search on the raw data by {beside}")
             found = best_first([*found, *plain_search(beside, part, seed, 200_000, allowed=search.allowed)])

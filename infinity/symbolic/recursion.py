@@ -25,7 +25,7 @@ from .residuals import chance_of_residuals
 from .scaled import find_scaled
 from .separation import Split, part_of, rest_of, splits
 from .simplify import simplified
-from .sparse import SHORT, sums_of
+from .sparse import SHORT, long_products, sums_of
 from .surrogate import Surrogate, fit_surrogate
 from .tree import evaluate
 
@@ -37,6 +37,8 @@ MOST_TAKEN, MOST_PIVOTS = 2, 2
 LIKELY, SURE = 0.01, 0.05
 # Pivots beside the first ones are tried where the function falls apart with them.
 APART = 1.5
+# How deep sums of products of many variables are looked for.
+PRODUCTS_TO = 1
 # Constants of a law that is settled before structure is looked for.
 FEW = 2
 # How much worse than the free surrogate a fit in fewer variables may be.
@@ -111,6 +113,11 @@ def solve(data: Data, search: Search, depth: int = 0, surrogate: Surrogate | Non
         return found
     if settled(found, data, None, SURE) and len(found[0].constants) <= FEW:
         return found
+    if depth <= PRODUCTS_TO:
+        found = best_first([*found, *long_products(data, search.allowed)])
+        _report(search, depth, f"sums of products of {D} variables", found, data)
+        if settled(found, data, None, SURE) and len(found[0].constants) <= FEW:
+            return found
     reduced = False
     if depth < 5 and not search.spent:
         surrogate = search.fitted(data) if surrogate is None else surrogate

@@ -25,6 +25,8 @@ BEAM = 3
 ROWS = 600
 # Rows that growing sees.
 GROWN = 250
+# Products of powers among which sums are grown.
+PRODUCTS = 1500
 # Up to this length an exact formula is not questioned.
 SHORT = 30
 
@@ -60,12 +62,17 @@ OUTER = (
 
 
 def find_sums(
-    data: Data, atoms: Atoms, outer: tuple[Outer, ...] = OUTER, clean: bool = False, search: Search | None = None
+    data: Data,
+    atoms: Atoms,
+    outer: tuple[Outer, ...] = OUTER,
+    clean: bool = False,
+    search: Search | None = None,
+    most: int = 2,
 ) -> list[Candidate]:
     """Search sparse sums.
 
     **Arguments:** the data; the atoms at all rows; the outer functions; whether the data are clean, so that the search may stop at a formula that is exact;
-    how the sums are chosen, `grow` or `eliminate`.
+    how the sums are chosen, `grow` or `eliminate`; of how many outer functions.
 
     **Returns:** candidates, the best first.
 
@@ -80,7 +87,7 @@ def find_sums(
     """
     found: list[Candidate | None] = []
     some = np.unique(np.linspace(0, len(data.y) - 1, min(ROWS, len(data.y))).round().astype(int))
-    for T, z, weights in _promising(data, atoms, outer, some):
+    for T, z, weights in _promising(data, atoms, outer, some, most):
         for chosen, c in (search or grow)(atoms.values[some], z[some], weights[some] / weights[some].mean()):
             tree = T.inverse(add(*(mul(("c", k), atoms.trees[a]) for k, a in enumerate(chosen))))
             found.append(polished(tree, c, data, f"sum, {T.name}", 15))
@@ -92,7 +99,7 @@ def find_sums(
 
 
 def _promising(
-    data: Data, atoms: Atoms, outer: tuple[Outer, ...], some: np.ndarray, most: int = 2
+    data: Data, atoms: Atoms, outer: tuple[Outer, ...], some: np.ndarray, most: int
 ) -> list[tuple[Outer, np.ndarray, np.ndarray]]:
     """The outer functions under which the plainest atoms leave least of the target itself, with transformed target and weights."""
     ranked = []
@@ -290,3 +297,11 @@ def sums_of(data: Data, clean: bool, wide: bool = True, allowed: Allowed = None)
             [*found, *find_sums(data, make_atoms(data.columns, "all", 1000, allowed), outer, clean, grow)], 12
         )
     return found
+
+
+def long_products(data: Data, allowed: Allowed = None) -> list[Candidate]:
+    """Sparse sums of products of powers of many variables, grown term by term, for every outer function: noise hides which one is right until the end."""
+    outer = tuple(T for T in OUTER if permits(allowed, T.inverse(("x", 0))))
+    kinds = ("whole", "power") if any(np.min(column) > 0 for column in data.columns) else ("whole",)
+    sets = (make_atoms(data.columns, kind, PRODUCTS, allowed) for kind in kinds)
+    return best_first(c for atoms in sets for c in find_sums(data, atoms, outer, False, grow, len(outer)))
