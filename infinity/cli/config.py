@@ -59,6 +59,7 @@ class Model(Section):
     degree: Annotated[int, Field(ge=0)] | None = None
     link: Literal["identity", "log", "logit", "square"] | None = None
     local: bool | None = None
+    accuracy: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
     levels: Names = []
     lower: float | list[float] | None = None
     upper: float | list[float] | None = None

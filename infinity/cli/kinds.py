@@ -7,7 +7,7 @@ KINDS = ("khronos", "aion")
 # Options, or an option with one of its values, that only one kind understands.
 _ONLY = {
     "khronos": (
-        "elements", "degree", "link", "local", "levels", "lower", "upper", "categorical", "missing indicator", "resume",
+        "elements", "degree", "link", "local", "accuracy", "levels", "lower", "upper", "categorical", "missing indicator", "resume",
     ),
     "aion": ("terms", "outside extrapolate"),
 }  # fmt: skip

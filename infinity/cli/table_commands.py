@@ -113,6 +113,13 @@ def _fit(
         bool | None,
         typer.Option(help="Add what the nearest measurements say, where that pays. [default: where it can]"),
     ] = None,
+    accuracy: Annotated[
+        float | None,
+        typer.Option(
+            "--accuracy",
+            help="The error that suffices, as a part of the target's deviation, such as 0.01: the plainest model that has it. [default: the best model]",
+        ),
+    ] = None,
     holdout: Annotated[
         float, typer.Option("--holdout", min=0.0, max=0.9, help="Part of the rows kept for testing.")
     ] = 0.1,
@@ -135,7 +142,8 @@ def _fit(
     from .task import FitOptions, Source, execute
 
     given = {
-        "elements": elements, "degree": degree, "link": link, "local": local, "levels": levels, "lower": lower, "upper": upper, "terms": terms,
+        "elements": elements, "degree": degree, "link": link, "local": local, "accuracy": accuracy,
+        "levels": levels, "lower": lower, "upper": upper, "terms": terms,
         "categorical": categorical, "resume": resume or None, f"missing {missing.value}": missing, f"outside {outside and outside.value}": outside,
     }  # fmt: skip
     check_kind(model.value, [name for name, value in given.items() if value is not None], lambda name: f"--{name}")
@@ -150,7 +158,7 @@ def _fit(
     table = read_table(data, [*chosen, *target], categories, missing != Missing.ERROR)
     prepare_jax(float32)
     options = FitOptions(
-        modes=modes, elements=elements, degree=degree, link=link.value if link else None, local=local, holdout=holdout, seed=seed,
+        modes=modes, elements=elements, degree=degree, link=link.value if link else None, local=local, accuracy=accuracy, holdout=holdout, seed=seed,
         outside=outside.value if outside else None, model=model.value, terms=terms,
         precision="float32" if float32 else "float64", plots=plots, missing=missing.value,
         levels=tuple(split_names(levels, available) or ()), lower=tuple(lower or ()), upper=tuple(upper or ()),

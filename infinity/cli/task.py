@@ -42,6 +42,7 @@ class FitOptions:
     degree: int | None = None
     link: str | None = None
     local: bool | None = None
+    accuracy: float | None = None
     holdout: float = 0.1
     seed: int = 0
     outside: str | None = None
@@ -96,7 +97,7 @@ def execute(
             x, y if several else y[:, 0], names=list(source.inputs),
             target=list(source.targets) if several else source.targets[0],
             model=model, modes=options.modes if model is None else None, elements=options.elements, degree=options.degree,
-            link=options.link, local=options.local, outside=options.outside,
+            link=options.link, local=options.local, accuracy=options.accuracy, outside=options.outside,
             categories=source.categories, missing=options.missing, levels=options.levels or None, bounds=_bounds(options, source.targets),
             holdout=options.holdout, seed=options.seed, progress=progress, journal=journal if model is None else None,
         )  # fmt: skip

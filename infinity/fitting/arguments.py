@@ -31,6 +31,14 @@ def is_exponential(model: Any, solver: Any) -> bool:
     return solver is None and (isinstance(model, AION) or model == "aion")
 
 
+def check_accuracy(accuracy: Any) -> None:
+    """Refuse what is no error that may suffice."""
+    if isinstance(accuracy, bool) or not isinstance(accuracy, float | int) or not 0 < accuracy < 1:
+        raise ValueError(
+            f"accuracy is {accuracy!r}; expected a part of the target's standard deviation between 0 and 1, such as 0.01"
+        )
+
+
 def checked_policy(outside: str | None, exponential: bool) -> str:
     """What happens outside the box: an AION goes on by its own formula, any other model in straight lines."""
     if outside is None:

@@ -14,7 +14,7 @@ from ..descent.solver import warn_single_precision
 from ..models import AION, AbstractSeparable, HiDeNN, Oblique
 from .adaptive import adapted_to
 from .aion import solve_aion
-from .arguments import checked_model, checked_policy, checked_weights, held_out, is_exponential
+from .arguments import check_accuracy, checked_model, checked_policy, checked_weights, held_out, is_exponential
 from .checks import check_unknowns, numeric_matrix, target_names
 from .fitted import Fitted, unit_box
 from .generic import fit_generic
@@ -56,6 +56,7 @@ def fit(
     outside: str | None = None,
     holdout: float | int = 0.1,
     tolerance: float | None = None,
+    accuracy: float | int | None = None,
     seed: int = 0,
     progress: Callable[[dict[str, Any]], None] | None = None,
     journal: str | os.PathLike[str] | None = None,
@@ -94,6 +95,8 @@ def fit(
       `"extrapolate"`; else the default is `"warn"`.
     - `holdout`: share of the rows kept for judging the fit and calibrating intervals; 0 keeps none.
     - `tolerance`: relative change at which the iteration ends; by default 1e-2 of the loss for the streamed fit, whose steps are Newton-like, and 1e-8 else.
+    - `accuracy`: the error that suffices, as a part of the target's standard deviation. Models are tried from the plainest on, on as few rows as they need,
+      and the first one that meets rows kept for validation to this accuracy is the answer; with nothing given the best one is looked for, on all rows.
     - `seed`: of the split and of the start.
     - `progress`: called with a dictionary after each iteration of the streamed solve: its numbers and the inner `model` so far.
     - `journal`: a folder, new or of an interrupted run of the same fit: what is finished is kept there, and read instead of fitted again. It stays.
@@ -154,6 +157,12 @@ def fit(
         raise ValueError(
             f"growth is {growth}; expected 0, or a positive number with a separable model and without a solver"
         )
+    if accuracy is not None:
+        check_accuracy(accuracy)
+        if any(part is not None for part in (model, solver, modes, elements, degree, levels)) or exponential:
+            raise ValueError(
+                "accuracy ends the selection of a model; leave out model, solver, modes, elements, degree and levels, or accuracy"
+            )
     if columns and links is None:
         links = ("identity",)
     streamed = solver is None and not exponential and (model is None or isinstance(model, AbstractSeparable))
@@ -177,7 +186,13 @@ def fit(
                 "local": local,
                 "levels": list(columns),
             }
-            choices |= {"holdout": holdout, "tolerance": tolerance, "seed": seed, "dtype": str(dtype)}
+            choices |= {
+                "accuracy": accuracy,
+                "holdout": holdout,
+                "tolerance": tolerance,
+                "seed": seed,
+                "dtype": str(dtype),
+            }
             kept = open_journal(journal, (inputs, outputs, weight), choices)
         solution = solve_streamed(
             table,
@@ -191,6 +206,7 @@ def fit(
             progress=progress,
             journal=kept,
             growth=growth,
+            accuracy=accuracy,
         )
     elif oblique:
         tolerance = 1e-2 if tolerance is None else tolerance

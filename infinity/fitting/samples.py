@@ -116,6 +116,12 @@ class Samples:
             z if self.offset is None else z - self.offset, w * share, shift, scale, scale * size / np.sqrt(share)
         )
 
+    def first(self, count: int) -> "Samples":
+        """The first of them alone."""
+        rows = {name: getattr(self, name)[:count] for name in ("x", "y", "weights")}
+        offset = None if self.offset is None else self.offset[:count]
+        return dataclasses.replace(self, **rows, offset=offset, capacity=count)
+
     def share(self, link: str) -> float:
         """The share of equally weighted samples that would tell as much as these do under a link."""
         return effective_share(self.scaled(link).weights)
@@ -141,13 +147,16 @@ class Samples:
         fit = lambda: fit_separable(start, x, z, w, progress=self.progress, **options)
         return fit() if self.journal is None else self.journal.once(start, {"samples": (x, z, w), **options}, fit)
 
-    def error(self, link: str, values: Float[np.ndarray, "N O"], count: int) -> float:
-        """Error on the last rows of what a fit describes, in units of the target's spread."""
+    def error(
+        self, link: str, values: Float[np.ndarray, "N O"], count: int, standard_errors: float | int = 0.0
+    ) -> float:
+        """Error on the last rows of what a fit describes, in units of the target's spread; its mean square with so many standard errors of it."""
         scaled = self.scaled(link)
         whole = values[-count:] if self.offset is None else values[-count:] + self.offset[-count:]
         with np.errstate(over="ignore", invalid="ignore"):
             prediction = np.asarray(LINKS[link].inverse(scaled.shift + scaled.scale * whole))
-            value = np.sqrt(np.mean(((prediction - self.y[-count:]) / self.y.std(axis=0)) ** 2))
+            squares = np.mean(((prediction - self.y[-count:]) / self.y.std(axis=0)) ** 2, axis=1)
+            value = np.sqrt(np.mean(squares) + standard_errors * np.std(squares) / np.sqrt(count))
         return float(value) if np.isfinite(value) else np.inf
 
     def local(

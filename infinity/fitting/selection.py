@@ -95,7 +95,7 @@ class Selected(NamedTuple):
     """What was selected and fitted.
 
     **Fields:** a link, the samples, the fits (several to be averaged), the trials, the size of a model made here, the local stage, how many iterations
-    a fit was given where that was not left to its convergence, and the effects of levels, or nothing.
+    a fit was given where that was not left to its convergence, the effects of levels, or nothing, and whether the fits are accurate enough as they are.
     """
 
     link: str
@@ -106,6 +106,7 @@ class Selected(NamedTuple):
     local: LocalStage | None
     most_iterations: int | None = None
     levels: LevelEffects | None = None
+    enough: bool = False
 
     def refit(self, x: np.ndarray, y: np.ndarray, weights: np.ndarray, seed: int) -> "Selected":
         """The same fits and local stage from where they ended, to other rows."""
@@ -153,6 +154,11 @@ def starting_model(size: Size, outputs: int, seed: int) -> KHRONOS:
     )
 
 
+def in_dtype(model: AbstractSeparable, dtype: Any) -> AbstractSeparable:
+    """A model with its numbers in a precision."""
+    return jax.tree.map(lambda leaf: leaf.astype(dtype) if eqx.is_inexact_array(leaf) else leaf, model)
+
+
 def described(size: Size) -> dict[str, Any]:
     """A size in words for a result."""
     return {
@@ -183,15 +189,12 @@ def select(
     outputs = y.shape[1]
 
     def start(size: Size, member: int = 0) -> AbstractSeparable:
-        return in_dtype(starting_model(size, outputs, seed + 1000 * member))
-
-    def in_dtype(model: AbstractSeparable) -> AbstractSeparable:
-        return jax.tree.map(lambda leaf: leaf.astype(samples.dtype) if eqx.is_inexact_array(leaf) else leaf, model)
+        return in_dtype(starting_model(size, outputs, seed + 1000 * member), samples.dtype)
 
     if given is not None or any(part is not None for part in size) or len(x) < FEWEST_TO_SELECT:
         modes, elements, degree = size
         fixed = None if given is not None else choose_size(x, outputs, modes, elements, 3 if degree is None else degree)
-        begin = in_dtype(given) if given is not None else start(fixed)  # pyright: ignore[reportArgumentType]
+        begin = in_dtype(given, samples.dtype) if given is not None else start(fixed)  # pyright: ignore[reportArgumentType]
         name = "identity" if links is None else links[0]
         if local:
             raise ValueError(

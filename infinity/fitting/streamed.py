@@ -10,6 +10,7 @@ from ..closure import Certificate
 from ..models import AbstractSeparable
 from ..models.evaluator import evaluate
 from .checks import check_unknowns
+from .enough import select_enough
 from .fitted import unit_box
 from .generic import CERTIFIED_ROWS, certificate_of
 from .journal import Journal
@@ -94,11 +95,13 @@ def solve_streamed(
     progress: Callable[[dict[str, Any]], None] | None,
     journal: Journal | None,
     growth: int = 0,
+    accuracy: float | None = None,
 ) -> Solution:
     """Fit a separable model to a table.
 
     **Arguments:** the table; a model or nothing; modes, elements and degree or nothing; the links to choose from, or nothing; the seed; the tolerance of the
-    fits; a callback; where finished fits are kept, or nothing; the columns whose levels have effects; how often a given model may be refined.
+    fits; a callback; where finished fits are kept, or nothing; the columns whose levels have effects; how often a given model may be refined; the error that
+    suffices.
     """
     if model is None:
         lower, upper = table.x.min(axis=0), table.x.max(axis=0)
@@ -119,18 +122,23 @@ def solve_streamed(
         repeats=repeats_of(points, table.y),
         journal=journal,
     ).shuffled(seed)
-    selected = select(
-        samples, given=model, size=size, links=links, local=local, columns=columns, seed=seed, growth=growth
-    )
+    selected = None if accuracy is None else select_enough(samples, links, seed, accuracy)
+    if selected is None:
+        selected = select(
+            samples, given=model, size=size, links=links, local=local, columns=columns, seed=seed, growth=growth
+        )
+    if selected.enough:
+        samples = selected.samples
     fits, scaled = selected.fits, samples.scaled(selected.link)
     judged, judged_covariance = combined(fits)
     noise = noise_of(fits, scaled)
     scores, final, local_stage, levels = None, fits, selected.local, selected.levels
     if len(table.heldout):
         scores = _scores(table, points, judged, judged_covariance, noise, selected, scaled)
-        every = np.union1d(table.train, table.heldout)
-        again = selected.refit(points[every], table.y[every], table.weights[every], seed)
-        final, local_stage, levels = again.fits, again.local, again.levels
+        if not selected.enough:
+            every = np.union1d(table.train, table.heldout)
+            again = selected.refit(points[every], table.y[every], table.weights[every], seed)
+            final, local_stage, levels = again.fits, again.local, again.levels
     whole, covariance = combined(final) if final is not fits else (judged, judged_covariance)
     counts = {key: sum(fit.counts[key] for fit in final) for key in final[0].counts}
     iterations = counts["iterations"] // len(final)
@@ -141,6 +149,9 @@ def solve_streamed(
         sentence = (
             f"The data are noisy: {len(fits)} starts of at most {selected.most_iterations} iterations were averaged."
         )
+    elif selected.enough:
+        converged = True
+        sentence = "The fit ended where it was accurate enough."
     elif converged:
         sentence = f"The last steps changed the loss by below {tolerance:g} of it, after {taken} iterations."
     else:

@@ -203,3 +203,41 @@ def test_a_logarithm_holds_where_its_target_is_nearly_zero():
     x, new = draw(2000, 0), draw(20_000, 1)
     result = inf.fit(x, spot(x), modes=1, elements=4, link="log", outside="linear")
     assert np.sqrt(np.mean((result.predict(new) - spot(new)) ** 2)) < 0.2 * spot(new).std()
+
+
+def waves(rows):
+    x = np.random.default_rng(3).uniform(size=(rows, 3))
+    return x, np.sin(6 * x[:, 0]) * np.exp(x[:, 1]) + x[:, 2] ** 2
+
+
+def test_an_accuracy_ends_the_selection_with_the_plainest_model_that_has_it():
+    x, y = waves(6000)
+    new, truth = waves(6500)
+    found = {accuracy: inf.fit(x, y, accuracy=accuracy, seed=1) for accuracy in (0.3, 0.01)}
+    for accuracy, result in found.items():
+        assert result.success
+        assert result.message == "The fit ended where it was accurate enough."
+        assert np.std(result.predict(new[6000:]) - truth[6000:]) < accuracy * np.std(truth)
+    # The first size is tried alone where it suffices, and few rows are asked.
+    assert len(found[0.3].trials) == 1
+    assert found[0.3].options["modes"] == 4
+
+
+def test_an_accuracy_that_no_model_has_leaves_the_best_one():
+    x, y = waves(1000)
+    x, y = x[:, :1], y + np.random.default_rng(0).normal(size=len(y))
+    asked, best = inf.fit(x, y, accuracy=1e-3, local=False), inf.fit(x, y, local=False)
+    np.testing.assert_allclose(asked.predict(x[:50]), best.predict(x[:50]), rtol=1e-10)
+
+
+@pytest.mark.parametrize("accuracy", [0.0, -1, 1, float("nan")])
+def test_what_is_no_accuracy_is_refused(accuracy):
+    x, y = waves(50)
+    with pytest.raises(ValueError, match="accuracy is .*; expected a part of the target's standard deviation"):
+        inf.fit(x, y, accuracy=accuracy)
+
+
+def test_an_accuracy_goes_with_a_model_that_is_selected():
+    x, y = waves(50)
+    with pytest.raises(ValueError, match="accuracy ends the selection of a model; leave out"):
+        inf.fit(x, y, accuracy=0.1, modes=3)

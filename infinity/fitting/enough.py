@@ -1,0 +1,107 @@
+r"""The plainest separable model that is accurate enough, from few rows.
+
+    mean e^2 + 2 std(e^2) / sqrt(n) <= accuracy^2,    e = (y - g(u(x))) / std(y)    on n rows that are not fitted
+
+Sizes are tried from the plainest on, links on the plainest alone. Each is fitted to a few rows an unknown, a few steps at a time, as long as that helps, and
+the first that suffices is the answer: neither more rows nor more steps, nor another size, are worth their time then.
+"""
+
+import time
+
+import numpy as np
+
+from .links import squared, squares_count_from
+from .samples import Samples
+from .selection import FUNCTIONS, MOST_MODES, Selected, Trial, in_dtype, starting_model
+from .size import Size, choose_size
+
+# Rows that are looked at, of which a share, and at most so many, judge.
+ROWS, VALIDATION = 40_000, 0.25
+# Rows of a fit: at least so many, and so many an unknown.
+FEWEST_ROWS, ROWS_PER_UNKNOWN = 2_048, 2.5
+# Standard errors of the mean square that are added to it: where few rows make most of the error, others may make more.
+STANDARD_ERRORS = 2.0
+# Fewer rows than this are not worth a search of its own.
+FEWEST = 1_000
+# Steps of a round, rounds, and the share of the error that a further one must stay below.
+STEPS, ROUNDS, WORTHWHILE = 10, 6, 0.75
+# An error that is near enough for more rows, how many times more, to bring it there.
+NEAR, MORE_ROWS = 3.0, 3
+FEW_MODES, MORE_MODES, NORM_MODES = 4, 10, 12
+
+
+def select_enough(samples: Samples, links: tuple[str, ...] | None, seed: int, accuracy: float) -> Selected | None:
+    """The first model that suffices, or nothing.
+
+    **Arguments:** samples in random order on the unit box; the links to choose from, or nothing for a free choice; the seed of the starts; the error that
+    suffices.
+    """
+    if len(samples.x) < FEWEST:
+        return None
+    samples = samples.first(ROWS)
+    x, y = samples.x, samples.y
+    outputs = y.shape[1]
+    validation = round(VALIDATION * len(x))
+    trials: list[Trial] = []
+    found: Selected | None = None
+
+    def attempt(link: str, size: Size) -> float:
+        """The error that a size reaches under a link."""
+        nonlocal found
+        began = time.perf_counter()
+        wanted = max(FEWEST_ROWS / samples.share(link), ROWS_PER_UNKNOWN * size.unknowns(outputs) / outputs)
+        most = len(x) - validation
+        rows = min(most, round(wanted))
+        fit, error, taken = None, np.inf, 0
+        while taken < ROUNDS:
+            model = in_dtype(starting_model(size, outputs, seed), samples.dtype) if fit is None else fit.model
+            new = samples.fit(link, model, rows, None if fit is None else fit.evidence, STEPS)
+            before, now = error, samples.error(link, new.values, validation, STANDARD_ERRORS)
+            if now < error:
+                fit, error = new, now
+            taken += 1
+            if error <= accuracy:
+                break
+            if now > WORTHWHILE * before:
+                if error > NEAR * accuracy or rows == most:
+                    break
+                rows = min(most, MORE_ROWS * rows)
+        functions = max(len(row) - 1 + p for row, p in zip(size.breakpoints, size.degrees, strict=True))
+        seconds = time.perf_counter() - began
+        trials.append(Trial(link, max(size.degrees), functions, size.modes, size.unknowns(outputs), 1, error, seconds))
+        if fit is not None and error <= accuracy:
+            found = Selected(link, samples, [fit], trials, size, None, enough=True)
+        return error
+
+    free = links is None and outputs == 1
+    if links is None:
+        links = ("identity", "log") if free and y.min() > 0 and y.max() > 3 * y.min() else ("identity",)
+    plain = sizes(x, outputs)
+    if not plain:
+        return None
+    few, *more = plain
+    errors: dict[str, float] = {}
+    for link in links:
+        errors[link] = attempt(link, few)
+        if found is not None:
+            return found
+    best = min(errors, key=errors.__getitem__)
+    attempts = [(best, size) for size in more]
+    if free and more and 0 <= y.min() < squares_count_from(y)[0]:
+        attempts.insert(1, (squared(y), more[-1]._replace(modes=NORM_MODES)))
+    for link, size in attempts:
+        attempt(link, size)
+        if found is not None:
+            break
+    return found
+
+
+def sizes(x: np.ndarray, outputs: int) -> list[Size]:
+    """Sizes from the plainest on, as far as there are rows for them."""
+    found = []
+    for modes, degree in ((FEW_MODES, 3), (MORE_MODES, 3), (MORE_MODES, FUNCTIONS - 1), (MOST_MODES, FUNCTIONS - 1)):
+        size = choose_size(x, outputs, 1, FUNCTIONS - degree, degree)._replace(modes=modes)
+        if ROWS_PER_UNKNOWN * size.unknowns(outputs) > len(x) * outputs:
+            break
+        found.append(size)
+    return found
