@@ -42,7 +42,7 @@ def make_atoms(
     """All atoms of these variables up to the order that keeps their number below `most`.
 
     **Arguments:** columns `(N,)` each; `kind`: `"polynomial"` for whole powers, `"whole"` also for negative ones, `"power"` also for broken ones, `"all"`
-    also for functions.
+    also for functions; `"sign"` for the exponents 1 and -1 alone, in longer products.
 
     >>> import numpy as np
     >>> from infinity.symbolic.atoms import make_atoms
@@ -80,9 +80,11 @@ def _choices(d: int, column: np.ndarray, kind: str) -> list[tuple[float, Tree]]:
     positive, nonzero = bool(np.min(column) > 0), bool(np.min(np.abs(column)) > 1e-9)
     found: list[tuple[float, Tree]] = [(0.0, ONE)]
     for order, exponent in _POWERS:
+        if kind == "sign" and abs(exponent) != 1:
+            continue
         whole = Fraction(exponent).denominator == 1
         negative = whole and nonzero and kind != "polynomial"
-        if (exponent > 0 and whole) or negative or (positive and kind not in ("polynomial", "whole")):
+        if (exponent > 0 and whole) or negative or (positive and kind in ("power", "all")):
             found.append((order, power(x, number(exponent))))
     if kind == "all":
         for order, word in _WORDS:

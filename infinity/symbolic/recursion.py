@@ -37,6 +37,8 @@ MOST_TAKEN, MOST_PIVOTS = 2, 2
 LIKELY, SURE = 0.01, 0.05
 # Pivots beside the first ones are tried where the function falls apart with them.
 APART = 1.5
+# A surrogate that misses more than this part of the variance shows no structure.
+POOR = 0.02
 # How deep sums of products of many variables are looked for.
 PRODUCTS_TO = 1
 # Constants of a law that is settled before structure is looked for.
@@ -118,14 +120,19 @@ def solve(data: Data, search: Search, depth: int = 0, surrogate: Surrogate | Non
         _report(search, depth, f"sums of products of {D} variables", found, data)
         if settled(found, data, None, SURE) and len(found[0].constants) <= FEW:
             return found
-    reduced = False
+    reduced = scaled = False
     if depth < 5 and not search.spent:
         surrogate = search.fitted(data) if surrogate is None else surrogate
+        if depth == 0 and surrogate is not None and surrogate.heldout > POOR * data.variance:
+            # Few rows make a poor surrogate, whose structure is none; a scaling law needs fewer.
+            found = best_first([*found, *find_scaled(data, search.allowed)])
+            _report(search, depth, f"scaling laws of {D} variables", found, data)
+            scaled = True
         if surrogate is not None and not settled(found, data, surrogate):
             found, reduced = _reduced(data, surrogate, search, depth, found)
     if found and is_exact(found[0], data):
         return found
-    if not reduced:
+    if not (reduced or scaled):
         # What a reduction leads to has seen the same laws, in fewer variables and cheaper.
         found = best_first([*found, *find_scaled(data, search.allowed)])
         _report(search, depth, f"scaling laws of {D} variables", found, data)

@@ -101,7 +101,7 @@ def find_sums(
 def _promising(
     data: Data, atoms: Atoms, outer: tuple[Outer, ...], some: np.ndarray, most: int
 ) -> list[tuple[Outer, np.ndarray, np.ndarray]]:
-    """The outer functions under which the plainest atoms leave least of the target itself, with transformed target and weights."""
+    """The outer functions under which the plainest atoms leave least of the target itself, or all, with transformed target and weights."""
     ranked = []
     plain = atoms.values[some][:, : max(2, min(100, len(some) // 4))]
     for T in outer:
@@ -121,7 +121,7 @@ def _promising(
     return [
         (T, z, weights)
         for left, _, T, z, weights in ranked[:most]
-        if left <= 9 * ranked[0][0] + 1e-18 * np.sum(data.y**2)
+        if most == len(outer) or left <= 9 * ranked[0][0] + 1e-18 * np.sum(data.y**2)
     ]
 
 
@@ -302,6 +302,6 @@ def sums_of(data: Data, clean: bool, wide: bool = True, allowed: Allowed = None)
 def long_products(data: Data, allowed: Allowed = None) -> list[Candidate]:
     """Sparse sums of products of powers of many variables, grown term by term, for every outer function: noise hides which one is right until the end."""
     outer = tuple(T for T in OUTER if permits(allowed, T.inverse(("x", 0))))
-    kinds = ("whole", "power") if any(np.min(column) > 0 for column in data.columns) else ("whole",)
+    kinds = ("sign", "whole", *(["power"] if any(np.min(column) > 0 for column in data.columns) else []))
     sets = (make_atoms(data.columns, kind, PRODUCTS, allowed) for kind in kinds)
     return best_first(c for atoms in sets for c in find_sums(data, atoms, outer, False, grow, len(outer)))
