@@ -233,7 +233,7 @@ def test_an_accuracy_that_no_model_has_leaves_the_best_one():
 @pytest.mark.parametrize("accuracy", [0.0, -1, 1, float("nan")])
 def test_what_is_no_accuracy_is_refused(accuracy):
     x, y = waves(50)
-    with pytest.raises(ValueError, match="accuracy is .*; expected a part of the target's standard deviation"):
+    with pytest.raises(ValueError, match=r"accuracy is .*; expected a part of the target's standard deviation"):
         inf.fit(x, y, accuracy=accuracy)
 
 
