@@ -95,7 +95,7 @@ def _pyoperon(
         allowed_symbols=",".join(("add", "sub", "mul", "div", "constant", "variable", "square", *operators)), objectives=["mse", "length"], max_length=40,
         optimizer_iterations=5, n_threads=1, random_state=seed, max_evaluations=evaluations, generations=evaluations, epsilon=0.0,
     )  # fmt: skip
-    regressor.fit(x, y)
+    regressor.fit(np.array(x, float), np.array(y, float))  # its own, for it refuses what may not be written to
     names = {f"X{d + 1}": f"v{d}" for d in range(x.shape[1])}
     texts = []
     for model in regressor.pareto_front_:

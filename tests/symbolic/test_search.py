@@ -1,5 +1,8 @@
 """The parts of the search: each finds what it is for, says the same each time, and does not find what is not there."""
 
+import sys
+import types
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -266,6 +269,28 @@ def test_engines_search_with_the_functions_that_are_allowed(monkeypatch):
     assert plain_search("pyoperon", data, 0, 10, allowed=frozenset({"sqrt", "exp"}))[0].complexity == 3
     plain_search("pyoperon", data, 0, 10)
     assert [list(words) for words in asked] == [["exp", "sqrt"], list(engines.OPERATORS)]
+
+
+def test_an_engine_that_wants_arrays_of_its_own_gets_them(monkeypatch):
+    class Regressor:
+        def __init__(self, **options):
+            self.pareto_front_ = [{"tree": "X1*X2"}]
+
+        def fit(self, x, y):
+            assert x.flags.writeable
+            assert y.flags.writeable
+
+        def get_model_string(self, tree, digits):
+            return tree
+
+    fake = types.ModuleType("pyoperon.sklearn")
+    fake.SymbolicRegressor = Regressor
+    monkeypatch.setitem(sys.modules, "pyoperon", types.ModuleType("pyoperon"))
+    monkeypatch.setitem(sys.modules, "pyoperon.sklearn", fake)
+    data = data_of(lambda a, b: a * b, 2)
+    for array in (*data.columns, data.y):
+        array.flags.writeable = False
+    assert is_exact(plain_search("pyoperon", data, 0, 10)[0], data)
 
 
 def test_discover_gives_a_law_and_names_are_ordinary():
