@@ -159,9 +159,9 @@ def fit(
         )
     if accuracy is not None:
         check_accuracy(accuracy)
-        if any(part is not None for part in (model, solver, modes, elements, degree, levels)) or exponential:
+        if any(part is not None for part in (model, solver, modes, elements, degree, levels)) or exponential or local:
             raise ValueError(
-                "accuracy ends the selection of a model; leave out model, solver, modes, elements, degree and levels, or accuracy"
+                "accuracy ends the selection of a model; leave out model, solver, modes, elements, degree, levels and local=True, or accuracy"
             )
     if columns and links is None:
         links = ("identity",)

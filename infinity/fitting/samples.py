@@ -120,7 +120,7 @@ class Samples:
         """The first of them alone."""
         rows = {name: getattr(self, name)[:count] for name in ("x", "y", "weights")}
         offset = None if self.offset is None else self.offset[:count]
-        return dataclasses.replace(self, **rows, offset=offset, capacity=count)
+        return dataclasses.replace(self, **rows, offset=offset, capacity=min(count, self.capacity))
 
     def share(self, link: str) -> float:
         """The share of equally weighted samples that would tell as much as these do under a link."""

@@ -67,12 +67,12 @@ def find_sums(
     outer: tuple[Outer, ...] = OUTER,
     clean: bool = False,
     search: Search | None = None,
-    most: int = 2,
+    most: int | None = 2,
 ) -> list[Candidate]:
     """Search sparse sums.
 
     **Arguments:** the data; the atoms at all rows; the outer functions; whether the data are clean, so that the search may stop at a formula that is exact;
-    how the sums are chosen, `grow` or `eliminate`; of how many outer functions.
+    how the sums are chosen, `grow` or `eliminate`; how many of the outer functions are promising at most, or nothing for all of them.
 
     **Returns:** candidates, the best first.
 
@@ -99,7 +99,7 @@ def find_sums(
 
 
 def _promising(
-    data: Data, atoms: Atoms, outer: tuple[Outer, ...], some: np.ndarray, most: int
+    data: Data, atoms: Atoms, outer: tuple[Outer, ...], some: np.ndarray, most: int | None
 ) -> list[tuple[Outer, np.ndarray, np.ndarray]]:
     """The outer functions under which the plainest atoms leave least of the target itself, or all, with transformed target and weights."""
     ranked = []
@@ -121,7 +121,7 @@ def _promising(
     return [
         (T, z, weights)
         for left, _, T, z, weights in ranked[:most]
-        if most == len(outer) or left <= 9 * ranked[0][0] + 1e-18 * np.sum(data.y**2)
+        if most is None or left <= 9 * ranked[0][0] + 1e-18 * np.sum(data.y**2)
     ]
 
 
@@ -304,4 +304,4 @@ def long_products(data: Data, allowed: Allowed = None) -> list[Candidate]:
     outer = tuple(T for T in OUTER if permits(allowed, T.inverse(("x", 0))))
     kinds = ("sign", "whole", *(["power"] if any(np.min(column) > 0 for column in data.columns) else []))
     sets = (make_atoms(data.columns, kind, PRODUCTS, allowed) for kind in kinds)
-    return best_first(c for atoms in sets for c in find_sums(data, atoms, outer, False, grow, len(outer)))
+    return best_first(c for atoms in sets for c in find_sums(data, atoms, outer, False, grow, None))

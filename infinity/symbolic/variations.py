@@ -59,7 +59,7 @@ def variations(candidate: Candidate, data: Data) -> Iterator[tuple[Tree, np.ndar
     constants = candidate.constants
     for node in dict.fromkeys(walk(candidate.tree)):
         if node[0] == "pow" and node[2][0] == "c" and abs(constants[node[2][1]]) < FLAT:
-            yield from _in_place(candidate, node, _levelled(node, ("log", node[1]), constants, data))
+            yield from _in_place(candidate, node, _levelled(node, apply("log", node[1]), constants, data))
         form = _form(node, constants)
         if form is None:
             continue
@@ -126,11 +126,9 @@ def _fitted(
     z = mul(("c", len(candidate.constants)), u)
     shape = power(add(ONE, z), number(g)) if isinstance(g, Fraction) else apply(g, add(ONE, z) if g == "log" else z)
     for _ in range(HALVINGS):
-        constants = np.append(candidate.constants, steep)
-        with np.errstate(all="ignore"):
-            if np.all(np.isfinite(evaluate(shape, data.columns, constants))):
-                found = _levelled(node, shape, constants, data)
-                return found[:1] if g in ("log", "tanh") else found
+        found = _levelled(node, shape, np.append(candidate.constants, steep), data)
+        if found:
+            return found[:1] if g in ("log", "tanh") else found
         steep /= 2
     return []
 
