@@ -70,7 +70,7 @@ def _latex(found: Discovery) -> str:
 def _record(found: Discovery, rows: int, seed: int, effort: int) -> dict:
     return {
         "format": FORMAT, "format_version": FORMAT_VERSION, "kind": "discovery", "rows": rows, "seed": seed, "effort": effort, "found": found.found,
-        "message": found.message, "engine": found.engine, "written": provenance(),
+        "odd_rows": [row + 1 for row in found.odd_rows], "message": found.message, "engine": found.engine, "written": provenance(),
         "expressions": [
             {
                 "formula": e.text(17), "target": e.target, "length": e.complexity, "constants": plain(e.constants), "errors": plain(e.errors),

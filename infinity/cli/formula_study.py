@@ -11,6 +11,7 @@ import numpy as np
 
 from ..io import column_names, read_table
 from ..symbolic import Discovery, Expression, discover
+from ..symbolic.outliers import remark
 from . import rivals
 from .law_config import Discover, FormulaConfig
 from .law_study import Case, Row, carry_out, under_noise
@@ -23,6 +24,8 @@ SAME = 1e-6
 # A row that is missed by so many times what half of the rows are missed by is pointed out.
 ODD = 15.0
 LEAST_ROWS = 20
+# Those that are not ours.
+OTHERS = {"polynomial", "pyoperon"}
 
 
 class Table:
@@ -123,6 +126,7 @@ def _table(target: str, table: Table, y: np.ndarray, wanted: Discover, peers: Se
     names, progress = list(wanted.inputs), _told(target, progress)
     count = max(1, round(wanted.holdout * len(y)))
     errors: dict[str, list[float]] = {}
+    shortest: list[int | None] = []
     lengths: dict[str, list[int]] = {}
     clock: dict[str, list[float]] = {}
     measured, predicted = [], []
@@ -139,6 +143,9 @@ def _table(target: str, table: Table, y: np.ndarray, wanted: Discover, peers: Se
             errors.setdefault(who, []).append(_missed(e, table.x[unseen], y[unseen], float(np.std(y))))
             lengths.setdefault(who, []).append(e.complexity)
             clock.setdefault(who, []).append(took)
+        least = min((missed[-1] for who, missed in errors.items() if who in OTHERS), default=0.0)
+        listed = [(e.complexity, _missed(e, table.x[unseen], y[unseen], float(np.std(y)))) for e in found.expressions]
+        shortest.append(min((length for length, missed in listed if missed <= least), default=None))
         measured.append(y[unseen])
         predicted.append(found.best(table.x[unseen]))
     found, seconds = _ours(table.x, y, names, target, wanted, wanted.seed, progress)
@@ -150,6 +157,7 @@ def _table(target: str, table: Table, y: np.ndarray, wanted: Discover, peers: Se
         Row(who, [str(e)], {
             "length": e.complexity, "length in splits": float(np.median(lengths[who])), "unseen rows": float(np.median(errors[who])),
             "worst split": max(errors[who]), "seconds": float(np.median(clock[who])),
+            "shortest as good": _shortest(shortest) if who == "infinity" and set(peers) & OTHERS else None,
         })
         for who, e in whole.items()
     ]  # fmt: skip
@@ -157,9 +165,17 @@ def _table(target: str, table: Table, y: np.ndarray, wanted: Discover, peers: Se
     title = f"{target}, {len(y)} rows, {wanted.splits} splits"
     parity = [(f"{target}, unseen rows", np.concatenate(measured), np.concatenate(predicted))]
     case = _case(title, "", found, listed, parity)
-    return dataclasses.replace(
-        case, message=f"{meaning}\n  {case.message}{odd_row(found.best, table.x, y, table.rows)}"
-    )
+    # Rows are those of the file, some of which may have been left out.
+    said = case.message.replace(remark(found.odd_rows), remark([int(table.rows[k]) - 1 for k in found.odd_rows]))
+    others = np.setdiff1d(np.arange(len(y)), found.odd_rows)
+    more = odd_row(found.best, table.x[others], y[others], table.rows[others])
+    return dataclasses.replace(case, message=f"{meaning}\n  {said}{more}")
+
+
+def _shortest(lengths: Sequence[int | None]) -> str:
+    """The length of the shortest formula of the list that misses unseen rows no more than the best of the others, over the splits that have one."""
+    known = [length for length in lengths if length is not None]
+    return f"{np.median(known):g} in {len(known)} of {len(lengths)}" if known else f"none in {len(lengths)}"
 
 
 def odd_row(e: Expression, x: np.ndarray, y: np.ndarray, rows: np.ndarray) -> str:

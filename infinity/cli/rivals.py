@@ -12,8 +12,9 @@ import numpy as np
 
 from ..symbolic import Expression
 from ..symbolic.candidates import Data
-from ..symbolic.discover import discover, judged, recommended
+from ..symbolic.discover import discover
 from ..symbolic.engines import installed, plain_search
+from ..symbolic.judging import judged, recommended
 
 LEAST_SECONDS = 5.0
 EVALUATIONS = 200_000

@@ -13,7 +13,7 @@ from fractions import Fraction
 import numpy as np
 from jaxtyping import Float
 
-from .algebra import ONE, apply, mul, power
+from .algebra import ONE, add, apply, mul, power
 from .operators import Allowed, permits
 from .tree import Tree, evaluate, number
 
@@ -25,6 +25,7 @@ _FAR = 1e150
 _POWERS = (
     (1.0, 1), (2.0, 2), (3.0, 3), (4.0, 4), (1.0, -1), (2.0, -2), (1.5, Fraction(1, 2)), (1.5, Fraction(-1, 2)), (2.5, Fraction(3, 2)), (3.0, -3),
 )  # fmt: skip
+_LOGARITHMS = ((3.0, 2), (4.0, 3), (3.0, -1))
 _WORDS = ((1.5, "sin"), (1.5, "cos"), (2.0, "exp"), (2.0, "minus"), (2.0, "log"))
 
 
@@ -42,7 +43,8 @@ def make_atoms(
     """All atoms of these variables up to the order that keeps their number below `most`.
 
     **Arguments:** columns `(N,)` each; `kind`: `"polynomial"` for whole powers, `"whole"` also for negative ones, `"power"` also for broken ones, `"all"`
-    also for functions; `"sign"` for the exponents 1 and -1 alone, in longer products.
+    also for functions; `"sign"` for the exponents 1 and -1 alone, in longer products; `"curved"` as `"all"`, without waves, with fourth roots, powers
+    of logarithms and `1 / (1 + x)`.
 
     >>> import numpy as np
     >>> from infinity.symbolic.atoms import make_atoms
@@ -84,14 +86,19 @@ def _choices(d: int, column: np.ndarray, kind: str) -> list[tuple[float, Tree]]:
             continue
         whole = Fraction(exponent).denominator == 1
         negative = whole and nonzero and kind != "polynomial"
-        if (exponent > 0 and whole) or negative or (positive and kind in ("power", "all")):
+        if (exponent > 0 and whole) or negative or (positive and kind in ("power", "all", "curved")):
             found.append((order, power(x, number(exponent))))
-    if kind == "all":
+    if kind in ("all", "curved"):
         for order, word in _WORDS:
             if word == "minus":
                 found.append((order, apply("exp", mul(number(-1), x))))
-            elif word != "log" or positive:
+            elif (word != "log" or positive) and not (word in ("sin", "cos") and kind == "curved"):
                 found.append((order, apply(word, x)))
+    if kind == "curved" and positive:
+        found += [(2.5, power(x, number(sign, 4))) for sign in (1, -1)]
+        found += [(order, power(apply("log", x), number(exponent))) for order, exponent in _LOGARITHMS]
+    if kind == "curved" and np.min(column) > -0.5:
+        found.append((2.0, power(add(x, ONE), number(-1))))
     return found
 
 

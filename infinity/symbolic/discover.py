@@ -12,25 +12,23 @@ from typing import Any
 import numpy as np
 
 from ..fitting.checks import check_finite, check_table
-from .candidates import Candidate, Data, best_first, is_exact, polished, variables
+from .candidates import Candidate, Data, best_first, is_exact, polished
 from .engines import check_operators, chosen, plain_search
 from .expression import Expression
 from .groups import group_reductions
+from .judging import front, judged, recommended
 from .operators import permitted
+from .outliers import confirmed, few, numbered, part_of_rows, remark, suspects
 from .parts import renewed
 from .recursion import SURE, Search, put_back, settled, solve
-from .refine import refine
-from .snapping import snapped
-from .squares import contracted
 from .template import read_template, with_template
-from .tree import evaluate
 from .units import Dimension, dimension, dimensions_of_search
 from .variations import varied
-from .verdict import EXACT, rounding, verdict
+from .verdict import rounding, verdict
 
 LEAST_ROWS = 10
-FOLDS = 5
-SHOWN = 8
+# Without odd rows a formula has to miss unseen rows by less than this part of what the first one misses there.
+BETTER = 0.9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +41,8 @@ class Discovery:
     - `found`: whether `best` may be called a law of these data: exact to rounding, or no worse than a smooth model on unseen rows, with a description that
       chance does not explain and residuals that are chance (`infinity.symbolic.verdict`); `message` says why or why not.
     - `trace`: what was tried, what was accepted and why; `engine`: what searched the raw data beside us.
+    - `odd_rows`: rows, counted from 0, that the rows around them speak against (`infinity.symbolic.outliers`) and that were left out, because without them
+      a much better formula was found; all errors are then those of the other rows. `message` names them, counted from 1.
     """
 
     best: Expression
@@ -51,10 +51,15 @@ class Discovery:
     message: str
     trace: tuple[str, ...]
     engine: str
+    odd_rows: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         rows = [f"{e.complexity:>4}  {e.metrics.get('heldout', float('nan')):9.2g}  {e}" for e in self.expressions]
         return "\n".join([self.message, "", "long  held out   formula", *rows])
+
+
+# What a search recommends, if anything, and rows for which it ended early.
+Attempt = tuple[Discovery | None, tuple[int, ...]]
 
 
 def discover(
@@ -111,33 +116,91 @@ def discover(
         raise ValueError(
             f"effort is {effort!r}; expected how many surrogates may be fitted, a whole number of at least 0"
         )
-    search = Search(
-        effort, 2 * effort, seed, listener=progress, allowed=None if allowed is None else frozenset(allowed)
-    )
-    place = len(data.columns)
     form = None if template is None else read_template(template, names)
     known = None if units is None else dimensions_of_search(units, names, target, form)
 
-    def searched(part: Data) -> list[Candidate]:
-        """Formulas for what is not known, of the functions and the units that were asked for."""
-        found = solve(part, search) if known is None else _by_groups(part, known, search)
-        if not (settled(found, part, None, SURE) and len(found[0].constants) <= 1):
-            found = renewed(varied(found, part, search.allowed), part, search.allowed)
-        if beside != "native" and not (found and is_exact(found[0], part)):
-            search.say(0, f"plain search on the raw data by {beside}")
-            found = best_first([*found, *plain_search(beside, part, seed, 200_000, allowed=search.allowed)])
-        if known is not None:
-            found = [candidate for candidate in found if dimension(candidate.tree, known[0]) == known[1]]
-        return permitted(search.allowed, found)
+    def attempt(rows: Data, trace: list[str], cautious: bool = False, among: Sequence[Expression] = ()) -> Attempt:
+        """What is found in some rows, or which of some formulas is recommended for them; and doubtful rows for which the search ended early."""
+        search = Search(
+            effort,
+            2 * effort,
+            seed,
+            trace,
+            progress,
+            None if allowed is None else frozenset(allowed),
+            cautious=cautious,
+        )
+        searched = lambda part: _searched(part, search, known, beside)
+        if among:
+            candidates = best_first(polished(e.tree, e.constants, rows, "known") for e in among)
+        else:
+            candidates = searched(rows) if form is None else with_template(form, rows, len(rows.columns), searched)
+        listed = judged(candidates, rows, names, target, seed)
+        return (_decided(listed, rows, search, beside) if listed else None), search.doubtful
 
-    candidates = searched(data) if form is None else with_template(form, data, place, searched)
-    listed = judged(candidates, data, names, target, seed)
-    if not listed:
+    first, doubtful = attempt(data, [], cautious=True)
+    if doubtful:
+        # Not a full search, so that one follows where the rows turn out to be no exceptions.
+        without = _without_odd_rows(first, doubtful, data, attempt)
+        if without is not None:
+            return without
+        first, _ = attempt(data, [])
+    if first is None:
         raise ValueError(
             f"no formula of the operators {', '.join(operators or ())} has a value at all rows; allow more operators"
             if operators
             else "no formula with these units has a value at all rows; leave units out to see the others"
         )
+    # A row that is far off makes a lookalike a law among so much noise.
+    if doubtful or (first.found and not confirmed(first.best, data, tuple(range(len(data.y))))):
+        return first
+    doubtful = suspects(data, seed)
+    return (_without_odd_rows(first, doubtful, data, attempt) if doubtful else None) or first
+
+
+def _without_odd_rows(
+    first: Discovery | None, doubtful: tuple[int, ...], data: Data, attempt: Callable[..., Attempt]
+) -> Discovery | None:
+    """What is found without rows that the others speak against; `None` where they are no exceptions or it is not better than what was found with them."""
+    without = lambda rows: part_of_rows(data, ~np.isin(np.arange(len(data.y)), rows))
+    if any(np.ptp(column) == 0 for column in without(doubtful).columns):
+        return None
+    trace = [*(first.trace if first else ()), f"once more without {numbered(doubtful)}"]
+    second, _ = attempt(without(doubtful), trace)
+    if second is None:
+        return None
+    odd = confirmed(second.best, data, doubtful)
+    # Rows that only a smooth model misses come back, and what the first search found has its say.
+    others = without(odd)
+    last, _ = attempt(others, [*second.trace], among=[*second.expressions, *(first.expressions if first else ())])
+    if last is None or not (odd and few(odd, data)):
+        return last if not odd and last is not None and last.found else None
+    if first is not None:
+        off = first.best(np.stack(others.columns, axis=1)) - others.y
+        if not last.best.metrics["heldout"] < BETTER * float(np.sqrt(np.mean(off**2) / max(others.variance, 1e-300))):
+            return None
+    return dataclasses.replace(last, message=f"{last.message}{remark(odd)}", odd_rows=odd)
+
+
+def _searched(
+    part: Data, search: Search, known: tuple[list[Dimension], Dimension] | None, beside: str
+) -> list[Candidate]:
+    """Formulas for what is not known, of the functions and the units that were asked for."""
+    found = solve(part, search) if known is None else _by_groups(part, known, search)
+    if not (search.doubtful or (settled(found, part, None, SURE) and len(found[0].constants) <= 1)):
+        found = renewed(varied(found, part, search.allowed), part, search.allowed)
+    if search.doubtful:
+        return permitted(search.allowed, found)
+    if beside != "native" and not (found and is_exact(found[0], part)):
+        search.say(0, f"plain search on the raw data by {beside}")
+        found = best_first([*found, *plain_search(beside, part, search.seed, 200_000, allowed=search.allowed)])
+    if known is not None:
+        found = [candidate for candidate in found if dimension(candidate.tree, known[0]) == known[1]]
+    return permitted(search.allowed, found)
+
+
+def _decided(listed: list[tuple[Expression, Candidate]], data: Data, search: Search, beside: str) -> Discovery:
+    """What is recommended of the judged formulas, and whether it is a law."""
     surrogate = None
     if recommended(listed)[0].metrics["heldout"] >= rounding(data):
         surrogate = search.fitted(data)
@@ -149,7 +212,7 @@ def discover(
         ]
     best, candidate = recommended(listed)
     found, message = verdict(best, candidate, data, surrogate)
-    return Discovery(best, _pareto([e for e, _ in listed], best), found, message, tuple(search.trace), beside)
+    return Discovery(best, front([e for e, _ in listed], best), found, message, tuple(search.trace), beside)
 
 
 def _by_groups(data: Data, known: tuple[list[Dimension], Dimension], search: Search) -> list[Candidate]:
@@ -187,94 +250,3 @@ def _checked(
             raise ValueError(f"weights have shape {known.shape}; expected ({len(inputs)},), non-negative, not all zero")
         check_finite(known[:, None], ("weights",))
     return Data(tuple(inputs.astype(float).T), outputs[:, 0].astype(float), known), names, targets[0]
-
-
-def judged(
-    candidates: list[Candidate], data: Data, names: tuple[str, ...], target: str, seed: int
-) -> list[tuple[Expression, Candidate]]:
-    """The best candidates as expressions, with constants snapped where that is safe and errors on rows that the constants have not seen."""
-    scale = max(float(np.sqrt(data.variance)), 1e-300)
-    out: list[tuple[Expression, Candidate]] = []
-    for plain in _spread(candidates):
-        candidate, record = snapped(plain, data)
-        shorter = polished(contracted(candidate.tree), candidate.constants, data, candidate.origin, 1)
-        candidate = shorter if shorter is not None and shorter.complexity < candidate.complexity else candidate
-        if any(candidate.tree == other.tree for _, other in out):
-            continue
-        found = refine(candidate.tree, candidate.constants, data.columns, data.y, data.weights, 3)
-        if found is None:
-            continue
-        metrics = {
-            "data": float(np.sqrt(candidate.mean_square)) / scale,
-            "heldout": float(np.sqrt(_unseen(candidate, data, seed))) / scale,
-        }
-        beyond = _beyond(candidate, data)
-        if beyond is not None:
-            metrics["beyond"] = float(np.sqrt(beyond)) / scale
-        errors = np.sqrt(np.diag(found.covariance))
-        expression = Expression(
-            candidate.tree, tuple(candidate.constants.tolist()), names, target, tuple(errors.tolist()), record, metrics
-        )
-        out.append((expression, candidate))
-    return out
-
-
-def _spread(candidates: list[Candidate]) -> list[Candidate]:
-    """The best few by score, and the front of length against error."""
-    front: list[Candidate] = []
-    for candidate in sorted(candidates, key=lambda c: (c.complexity, c.mean_square)):
-        if not front or candidate.mean_square < 0.5 * front[-1].mean_square:
-            front.append(candidate)
-    return best_first([*candidates[:5], *front], SHOWN)
-
-
-def _unseen(candidate: Candidate, data: Data, seed: int) -> float:
-    """Mean square error by cross-validation of the constants."""
-    fold = np.random.default_rng(seed).permutation(len(data.y)) % FOLDS
-    return _refitted(candidate, data, [fold == k for k in range(FOLDS)])
-
-
-def _beyond(candidate: Candidate, data: Data) -> float | None:
-    """The mean square error at outer rows of constants refitted without them, for the input where it is worst.
-
-    Outer rows of an input are the 7.5 % of smallest and of largest values; `None` where too few rows are left for the constants.
-    """
-    errors = []
-    for d in variables(candidate):
-        x = data.columns[d]
-        low, high = np.quantile(x, [0.075, 0.925])
-        outer = (x < low) | (x > high)
-        if 0 < outer.sum() < len(x) - len(candidate.constants):
-            errors.append(_refitted(candidate, data, [outer]))
-    return max(errors, default=None)
-
-
-def _refitted(candidate: Candidate, data: Data, parts: list[np.ndarray]) -> float:
-    total, weight = 0.0, 0.0
-    weights = np.ones(len(data.y)) if data.weights is None else data.weights
-    for out in parts:
-        columns = [column[~out] for column in data.columns]
-        found = refine(candidate.tree, candidate.constants, columns, data.y[~out], weights[~out], 15)
-        constants = candidate.constants if found is None else found.constants
-        with np.errstate(all="ignore"):
-            value = np.asarray(evaluate(candidate.tree, [column[out] for column in data.columns], constants), float)
-        total += float(np.sum(weights[out] * (value - data.y[out]) ** 2))
-        weight += float(np.sum(weights[out]))
-    return total / weight if np.isfinite(total) else float("inf")
-
-
-def _pareto(expressions: list[Expression], best: Expression) -> tuple[Expression, ...]:
-    """From the shortest on, those that predict unseen rows better than all before them, and the recommended one."""
-    kept: list[Expression] = []
-    for e in sorted(expressions, key=lambda e: (e.complexity, e.metrics["heldout"])):
-        least = min((other.metrics["heldout"] for other in kept), default=np.inf)
-        if not kept or e is best or e.metrics["heldout"] < least * (1 - 1e-3):
-            kept.append(e)
-    return tuple(kept)
-
-
-def recommended(listed: list[tuple[Expression, Candidate]]) -> tuple[Expression, Candidate]:
-    """The shortest description among those that unseen rows do not speak against."""
-    least = min(e.metrics["heldout"] for e, _ in listed)
-    fair = [(e, c) for e, c in listed if e.metrics["heldout"] <= max(1.05 * least, EXACT)]
-    return min(fair, key=lambda pair: pair[1].score)

@@ -18,6 +18,7 @@ from .library import find_one
 from .logarithms import find_logarithms
 from .monomials import find_monomials
 from .operators import Allowed
+from .outliers import suspects, uneven
 from .pivots import ordered
 from .rational import find_rationals
 from .reduction import Reduction, mirrored, reductions
@@ -25,7 +26,7 @@ from .residuals import chance_of_residuals
 from .scaled import find_scaled
 from .separation import Split, part_of, rest_of, splits
 from .simplify import simplified
-from .sparse import SHORT, long_products, sums_of
+from .sparse import SHORT, long_products, long_sums, sums_of
 from .surrogate import Surrogate, fit_surrogate
 from .tree import evaluate
 
@@ -51,7 +52,10 @@ CLEAN = 0.01
 
 @dataclasses.dataclass
 class Search:
-    """What the recursion shares: how many surrogates it may still fit and smaller problems solve, the seed, the trace, who is told, and what is allowed."""
+    """What the recursion shares: how many surrogates it may still fit and smaller problems solve, the seed, the trace, who is told, and what is allowed.
+
+    A `cautious` search ends early where rows are `doubtful` (`infinity.symbolic.outliers`), so that it may begin anew without them.
+    """
 
     surrogates: int = 12
     problems: int = 24
@@ -60,6 +64,8 @@ class Search:
     listener: object = None
     allowed: Allowed = None
     root: tuple[Data, Surrogate | None] | None = None
+    cautious: bool = False
+    doubtful: tuple[int, ...] = ()
 
     @property
     def spent(self) -> bool:
@@ -123,6 +129,10 @@ def solve(data: Data, search: Search, depth: int = 0, surrogate: Surrogate | Non
     reduced = scaled = False
     if depth < 5 and not search.spent:
         surrogate = search.fitted(data) if surrogate is None else surrogate
+        if depth == 0 and search.cautious and surrogate is not None and uneven(data, surrogate):
+            search.doubtful = suspects(data, search.seed)
+            if search.doubtful:
+                return found
         if depth == 0 and surrogate is not None and surrogate.heldout > POOR * data.variance:
             # Few rows make a poor surrogate, whose structure is none; a scaling law needs fewer.
             found = best_first([*found, *find_scaled(data, search.allowed)])
@@ -143,6 +153,9 @@ def solve(data: Data, search: Search, depth: int = 0, surrogate: Surrogate | Non
     if D <= 3 and not reduced and not settled(found, data, surrogate):
         found = best_first([*found, *sums_of(data, True, allowed=search.allowed)])
         _report(search, depth, f"larger sums of {D} variables", found, data)
+    if D <= 3 and depth == 0 and not settled(found, data, surrogate):
+        found = best_first([*found, *long_sums(data, search.allowed)])
+        _report(search, depth, f"long sums of {D} variables", found, data)
     return found[: CARRIED if depth else None]
 
 

@@ -7,6 +7,7 @@ the measurements themselves.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -21,6 +22,8 @@ from .tree import Tree, number
 
 MOST_TERMS = 6
 BEAM = 3
+# Terms of the longest descriptions, and how many sums are followed on the way.
+LONG_TERMS = 8
 # Rows that choosing the outer functions and eliminating see.
 ROWS = 600
 # Rows that growing sees.
@@ -68,11 +71,13 @@ def find_sums(
     clean: bool = False,
     search: Search | None = None,
     most: int | None = 2,
+    kept: int = 4,
 ) -> list[Candidate]:
     """Search sparse sums.
 
     **Arguments:** the data; the atoms at all rows; the outer functions; whether the data are clean, so that the search may stop at a formula that is exact;
-    how the sums are chosen, `grow` or `eliminate`; how many of the outer functions are promising at most, or nothing for all of them.
+    how the sums are chosen, `grow` or `eliminate`; how many of the outer functions are promising at most, or nothing for all of them; how
+    many sums are kept.
 
     **Returns:** candidates, the best first.
 
@@ -93,7 +98,7 @@ def find_sums(
             found.append(polished(tree, c, data, f"sum, {T.name}", 15))
         if clean and any(is_exact(candidate, data) for candidate in found):
             break
-    best = best_first(found, 4)
+    best = best_first(found, kept)
     short = [candidate for candidate in best[:2] if candidate.complexity <= 2 * SHORT]
     return best_first([*best, *(simplified(candidate, data, 3) for candidate in short)])
 
@@ -126,9 +131,14 @@ def _promising(
 
 
 def grow(
-    A: Float[np.ndarray, "n A"], z: Float[np.ndarray, " n"], w: Float[np.ndarray, " n"]
+    A: Float[np.ndarray, "n A"],
+    z: Float[np.ndarray, " n"],
+    w: Float[np.ndarray, " n"],
+    most_terms: int = MOST_TERMS,
+    width: int = BEAM,
+    answers: int = 3,
 ) -> list[tuple[list[int], np.ndarray]]:
-    """The best sums of each number of terms up to the one of least description length, with their coefficients."""
+    """Sums of up to `most_terms` terms, the best of each number, with their coefficients: the `answers` of least description length; `width` are followed."""
     A, z, w = (part[:: max(1, len(z) // GROWN)] for part in (A, z, w))
     root = np.sqrt(w)[:, None]
     scaled = A * root
@@ -139,20 +149,20 @@ def grow(
     kept = _worth_keeping(B, y)
     B, n = B[:, kept], len(y)
     G, r = B.T @ B, B.T @ y
-    beam = _pairs(G, r)
+    beam = _pairs(G, r, 4 * width)
     results: dict[int, tuple[float, tuple[int, ...]]] = {1: (total - float(np.max(r**2)), (int(np.argmax(r**2)),))}
-    for terms in range(2, MOST_TERMS + 1):
+    for terms in range(2, most_terms + 1):
         plain = sorted(beam, key=lambda chosen: float(np.sum(_orthogonal(B, y, chosen)[1] ** 2)))
-        scored = sorted({exchanged(B, y, chosen) for chosen in plain[:4]})
+        scored = sorted({exchanged(B, y, chosen) for chosen in plain[: width + 1]})
         results[terms] = scored[0]
         if scored[0][0] <= 1e-22 * total or terms >= n // 3:
             break
-        beam = [chosen for _, chosen in scored[:BEAM]]
-        beam = list({tuple(sorted((*chosen, extra))) for chosen in beam for extra in best_extra(B, y, chosen)})
+        beam = [chosen for _, chosen in scored[:width]]
+        beam = list({tuple(sorted((*chosen, extra))) for chosen in beam for extra in best_extra(B, y, chosen, width)})
     length = {
         terms: n * np.log(max(left, 1e-24 * total)) + terms * (np.log(n) + 9.0) for terms, (left, _) in results.items()
     }
-    best = sorted(length, key=lambda terms: length[terms])[:3]
+    best = sorted(length, key=lambda terms: length[terms])[:answers]
     answer = []
     for terms in best:
         chosen = list(results[terms][1])
@@ -174,12 +184,12 @@ def _worth_keeping(B: np.ndarray, y: np.ndarray, most: int = 500) -> np.ndarray:
     return np.sort(np.argsort(-gain, kind="stable")[:most])
 
 
-def _pairs(G: np.ndarray, r: np.ndarray) -> list[tuple[int, ...]]:
+def _pairs(G: np.ndarray, r: np.ndarray, most: int) -> list[tuple[int, ...]]:
     """The pairs of atoms that explain most."""
     determinant = 1 - G**2
     gain = (r[:, None] ** 2 + r[None] ** 2 - 2 * G * np.outer(r, r)) / np.where(determinant > 1e-9, determinant, np.inf)
     gain[np.tril_indices(len(r))] = -np.inf
-    best = np.argpartition(-gain.ravel(), min(4 * BEAM, gain.size - 1))[: 4 * BEAM]
+    best = np.argpartition(-gain.ravel(), min(most, gain.size - 1))[:most]
     pairs = [(int(k // len(r)), int(k % len(r))) for k in best[np.argsort(-gain.ravel()[best])]]
     return [pair for pair in pairs if gain[pair] > -np.inf]
 
@@ -194,10 +204,10 @@ def _gains(B: np.ndarray, Q: np.ndarray, r: np.ndarray) -> np.ndarray:
     return np.where(left > 1e-10, (B.T @ r) ** 2 / np.maximum(left, 1e-10), 0.0)
 
 
-def best_extra(B: np.ndarray, y: np.ndarray, chosen: tuple[int, ...]) -> list[int]:
+def best_extra(B: np.ndarray, y: np.ndarray, chosen: tuple[int, ...], most: int = BEAM) -> list[int]:
     """The atoms that take most off the rest when they join the chosen ones, the best first."""
     gains = _gains(B, *_orthogonal(B, y, chosen))
-    return [int(k) for k in np.argsort(-gains)[:BEAM] if gains[k] > 0]
+    return [int(k) for k in np.argsort(-gains)[:most] if gains[k] > 0]
 
 
 def exchanged(B: np.ndarray, y: np.ndarray, chosen: tuple[int, ...], rounds: int = 2) -> tuple[float, tuple[int, ...]]:
@@ -305,3 +315,11 @@ def long_products(data: Data, allowed: Allowed = None) -> list[Candidate]:
     kinds = ("sign", "whole", *(["power"] if any(np.min(column) > 0 for column in data.columns) else []))
     sets = (make_atoms(data.columns, kind, PRODUCTS, allowed) for kind in kinds)
     return best_first(c for atoms in sets for c in find_sums(data, atoms, outer, False, grow, None))
+
+
+def long_sums(data: Data, allowed: Allowed = None) -> list[Candidate]:
+    """Sums of up to eight terms among functions that bend in many ways: where no law is found, short descriptions of several lengths."""
+    outer = tuple(T for T in OUTER if permits(allowed, T.inverse(("x", 0))))
+    atoms = make_atoms(data.columns, "curved", PRODUCTS, allowed)
+    search = functools.partial(grow, most_terms=LONG_TERMS, width=LONG_TERMS, answers=LONG_TERMS)
+    return find_sums(data, atoms, outer, False, search, None, LONG_TERMS * len(OUTER))

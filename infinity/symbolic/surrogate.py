@@ -51,11 +51,11 @@ def _unknowns(D: int, modes: int, elements: int) -> int:
     return D * (modes + 1) * (elements + 3)
 
 
-def fit_surrogate(data: Data, seed: int = 0) -> Surrogate | None:
-    """The model of some data; `None` where there are too few rows for one."""
+def fit_surrogate(data: Data, seed: int = 0, kept: bool = True) -> Surrogate | None:
+    """The model of some data, judged on a fifth of the rows or, if not `kept`, of all rows and not judged; `None` where there are too few rows for one."""
     x = np.stack(data.columns, axis=1)
     N = len(x)
-    judged = np.random.default_rng(seed).permutation(N) < N // KEPT
+    judged = np.random.default_rng(seed).permutation(N) < (N // KEPT if kept else 0)
     weights = np.ones(N) if data.weights is None else data.weights / data.weights.mean()
     if np.any(np.ptp(x[~judged], axis=0) <= 0) or np.ptp(data.y[~judged]) <= 0:
         return None
@@ -91,5 +91,5 @@ def fit_surrogate(data: Data, seed: int = 0) -> Surrogate | None:
     with double_precision():
         smooth = Smooth(result.model)
     off = smooth(x[judged]) - data.y[judged]
-    heldout = float(np.average(off**2, weights=weights[judged]))
+    heldout = float(np.average(off**2, weights=weights[judged])) if kept else float("nan")
     return Surrogate(smooth, x.min(axis=0), x.max(axis=0), heldout, smooth.gradient)

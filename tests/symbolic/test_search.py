@@ -11,8 +11,9 @@ import infinity as inf
 from infinity.symbolic import engines, recursion
 from infinity.symbolic.atoms import make_atoms
 from infinity.symbolic.candidates import Data, is_exact, polished
-from infinity.symbolic.discover import _beyond, discover
+from infinity.symbolic.discover import discover
 from infinity.symbolic.engines import _without_square, chosen, plain_search
+from infinity.symbolic.judging import _beyond
 from infinity.symbolic.library import find_one
 from infinity.symbolic.logarithms import find_logarithms
 from infinity.symbolic.monomials import find_monomials
