@@ -93,7 +93,7 @@ def discover(
     - `template`: what is known of the formula, with one `?` for what is searched: `"m*g*h + ?"`, `"exp(-t)*?"`, `"sqrt(?)"`. With `units` too, the unit
     of `?` is derived; numbers of the template that have a unit hide it: then give it, as that of `"?"`.
     - `effort`: how many surrogates the search may fit, and half of how many smaller problems it may solve; work is counted, not timed, so that a seed
-    gives one answer.
+    gives one answer. With 0 no odd rows are looked for.
     - `seed`: of the rows that are held out and of the engine.
     - `progress`: called with a dictionary at each step.
 
@@ -139,12 +139,13 @@ def discover(
         return (_decided(listed, rows, search, beside) if listed else None), search.doubtful
 
     first, doubtful = attempt(data, [], cautious=True)
+    without = None
     if doubtful:
-        # Not a full search, so that one follows where the rows turn out to be no exceptions.
         without = _without_odd_rows(first, doubtful, data, attempt)
-        if without is not None:
+        if without is not None and without.found:
             return without
-        first, _ = attempt(data, [])
+        # The first search ended early.
+        first, _ = attempt(data, [*without.trace] if without else [])
     if first is None:
         raise ValueError(
             f"no formula of the operators {', '.join(operators or ())} has a value at all rows; allow more operators"
@@ -152,34 +153,36 @@ def discover(
             else "no formula with these units has a value at all rows; leave units out to see the others"
         )
     # A row that is far off makes a lookalike a law among so much noise.
-    if doubtful or (first.found and not confirmed(first.best, data, tuple(range(len(data.y))))):
-        return first
-    doubtful = suspects(data, seed)
-    return (_without_odd_rows(first, doubtful, data, attempt) if doubtful else None) or first
+    sound = first.found and not confirmed(first.best, data, tuple(range(len(data.y))))
+    if not (doubtful or sound or effort == 0):
+        doubtful = suspects(data, seed)
+        without = _without_odd_rows(first, doubtful, data, attempt) if doubtful else None
+    return without if without is not None and _is_better(without, first, data) else first
 
 
 def _without_odd_rows(
     first: Discovery | None, doubtful: tuple[int, ...], data: Data, attempt: Callable[..., Attempt]
 ) -> Discovery | None:
-    """What is found without rows that the others speak against; `None` where they are no exceptions or it is not better than what was found with them."""
+    """What is found without rows that the others speak against; `None` where they are no exceptions."""
     without = lambda rows: part_of_rows(data, ~np.isin(np.arange(len(data.y)), rows))
     if any(np.ptp(column) == 0 for column in without(doubtful).columns):
         return None
     trace = [*(first.trace if first else ()), f"once more without {numbered(doubtful)}"]
     second, _ = attempt(without(doubtful), trace)
-    if second is None:
+    odd = () if second is None else confirmed(second.best, data, doubtful)
+    if second is None or not few(odd, data):
         return None
-    odd = confirmed(second.best, data, doubtful)
     # Rows that only a smooth model misses come back, and what the first search found has its say.
-    others = without(odd)
-    last, _ = attempt(others, [*second.trace], among=[*second.expressions, *(first.expressions if first else ())])
-    if last is None or not (odd and few(odd, data)):
-        return last if not odd and last is not None and last.found else None
-    if first is not None:
-        off = first.best(np.stack(others.columns, axis=1)) - others.y
-        if not last.best.metrics["heldout"] < BETTER * float(np.sqrt(np.mean(off**2) / max(others.variance, 1e-300))):
-            return None
-    return dataclasses.replace(last, message=f"{last.message}{remark(odd)}", odd_rows=odd)
+    last, _ = attempt(without(odd), [*second.trace], among=[*second.expressions, *(first.expressions if first else ())])
+    return last and dataclasses.replace(last, message=f"{last.message}{remark(odd)}", odd_rows=odd)
+
+
+def _is_better(without: Discovery, first: Discovery, data: Data) -> bool:
+    """Whether what was found without odd rows misses the other rows by clearly less than what was found with them."""
+    others = part_of_rows(data, ~np.isin(np.arange(len(data.y)), without.odd_rows))
+    off = first.best(np.stack(others.columns, axis=1)) - others.y
+    missed = float(np.sqrt(np.mean(off**2) / max(others.variance, 1e-300)))
+    return without.best.metrics["heldout"] < BETTER * missed
 
 
 def _searched(
