@@ -144,8 +144,8 @@ def _table(target: str, table: Table, y: np.ndarray, wanted: Discover, peers: Se
             lengths.setdefault(who, []).append(e.complexity)
             clock.setdefault(who, []).append(took)
         least = min((missed[-1] for who, missed in errors.items() if who in OTHERS), default=0.0)
-        listed = [(e.complexity, _missed(e, table.x[unseen], y[unseen], float(np.std(y)))) for e in found.expressions]
-        shortest.append(min((length for length, missed in listed if missed <= least), default=None))
+        ours = ((e.complexity, _missed(e, table.x[unseen], y[unseen], float(np.std(y)))) for e in found.expressions)
+        shortest.append(min((length for length, missed in ours if missed <= least), default=None))
         measured.append(y[unseen])
         predicted.append(found.best(table.x[unseen]))
     found, seconds = _ours(table.x, y, names, target, wanted, wanted.seed, progress)

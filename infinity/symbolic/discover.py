@@ -136,6 +136,8 @@ def discover(
         else:
             candidates = searched(rows) if form is None else with_template(form, rows, len(rows.columns), searched)
         listed = judged(candidates, rows, names, target, seed)
+        snapped = {e.tree: e.snapped for e in among}
+        listed = [(dataclasses.replace(e, snapped=e.snapped or snapped.get(e.tree, ())), c) for e, c in listed]
         return (_decided(listed, rows, search, beside) if listed else None), search.doubtful
 
     first, doubtful = attempt(data, [], cautious=True)
@@ -165,8 +167,6 @@ def _without_odd_rows(
 ) -> Discovery | None:
     """What is found without rows that the others speak against; `None` where they are no exceptions."""
     without = lambda rows: part_of_rows(data, ~np.isin(np.arange(len(data.y)), rows))
-    if any(np.ptp(column) == 0 for column in without(doubtful).columns):
-        return None
     trace = [*(first.trace if first else ()), f"once more without {numbered(doubtful)}"]
     second, _ = attempt(without(doubtful), trace)
     odd = () if second is None else confirmed(second.best, data, doubtful)
@@ -190,10 +190,10 @@ def _searched(
 ) -> list[Candidate]:
     """Formulas for what is not known, of the functions and the units that were asked for."""
     found = solve(part, search) if known is None else _by_groups(part, known, search)
-    if not (search.doubtful or (settled(found, part, None, SURE) and len(found[0].constants) <= 1)):
-        found = renewed(varied(found, part, search.allowed), part, search.allowed)
     if search.doubtful:
         return permitted(search.allowed, found)
+    if not (settled(found, part, None, SURE) and len(found[0].constants) <= 1):
+        found = renewed(varied(found, part, search.allowed), part, search.allowed)
     if beside != "native" and not (found and is_exact(found[0], part)):
         search.say(0, f"plain search on the raw data by {beside}")
         found = best_first([*found, *plain_search(beside, part, search.seed, 200_000, allowed=search.allowed)])

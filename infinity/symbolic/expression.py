@@ -55,7 +55,8 @@ class Expression(eqx.Module):
     - `constants`, `errors`: the `K` numbers that were fitted, and their standard errors; `inf` where the data say nothing, NaN where nobody asked them.
     - `snapped`: for each exact number that was a fitted one: a tuple `(exact, fitted, error)`.
     - `metrics`: root mean square errors divided by the deviation of the target: `data`, `heldout`, `surrogate` (against the smooth model that was fitted
-      to the same rows) and `beyond` (refitted without the outer rows of an input and judged on them, for the worst input), as far as they are known.
+      to the same rows) and `beyond` (refitted without the outer rows of an input and judged on them, for the worst input), as far as they are known;
+      `typical` is the size of the errors of `heldout` by the likelihood of Student's distribution.
 
     Made by `inf.discover`, or by `Expression.parse`. Saved and read by `inf.save` and `inf.load`; a file is only ever read, its words come from a fixed list.
 

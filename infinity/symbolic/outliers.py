@@ -53,16 +53,14 @@ def suspects(data: Data, seed: int = 0) -> tuple[int, ...]:
 
 def uneven(data: Data, surrogate: Surrogate) -> bool:
     """Whether a smooth model of all rows misses some of them by so much more than the others that suspects are worth looking for."""
-    root = np.ones(len(data.y)) if data.weights is None else np.sqrt(data.weights / data.weights.mean())
-    missed = np.abs(surrogate.predict(np.stack(data.columns, axis=1)) - data.y) * root
-    far = LEVELS[-1][0] * 1.4826 * float(np.median(missed))
-    return bool(np.max(missed) > max(far, SMALL * float(np.sqrt(data.variance))))
+    missed = np.abs(surrogate.predict(np.stack(data.columns, axis=1)) - data.y) * _roots(data)
+    return bool(np.max(missed) > _bound(LEVELS[-1][0], missed, data))
 
 
 def _suspects(data: Data, seed: int, far: float, alone: float, seen: dict[bytes, np.ndarray | None]) -> tuple[int, ...]:
     """The suspects of one level; `seen` keeps what models without some rows miss."""
     points = np.stack(data.columns, axis=1)
-    root = np.ones(len(points)) if data.weights is None else np.sqrt(data.weights / data.weights.mean())
+    root = _roots(data)
     most = 2 + round(SUSPECT * len(points))
     suspect = np.zeros(len(points), bool)
     known: set[bytes] = set()
@@ -75,7 +73,7 @@ def _suspects(data: Data, seed: int, far: float, alone: float, seen: dict[bytes,
         if left is None or suspect.sum() > 2 * most:
             return ()
         missed = np.abs(left) * root
-        bound = max(far * 1.4826 * float(np.median(missed[~suspect])), SMALL * float(np.sqrt(data.variance)))
+        bound = _bound(far, missed[~suspect], data)
         fresh = (missed > bound) & ~suspect
         suspect = (suspect & (missed > bound)) | (fresh & (missed >= NEAR * np.max(missed[fresh], initial=0.0)))
     scale = points.std(axis=0)
@@ -83,6 +81,21 @@ def _suspects(data: Data, seed: int, far: float, alone: float, seen: dict[bytes,
     around = np.sort(missed[nearest], axis=1)[:, -2]
     suspect &= (missed > bound) & (missed > alone * around)
     return tuple(int(n) for n in np.flatnonzero(suspect)) if suspect.sum() <= most else ()
+
+
+def _roots(data: Data) -> np.ndarray:
+    """Roots of the weights, of mean one."""
+    return np.ones(len(data.y)) if data.weights is None else np.sqrt(data.weights / data.weights.mean())
+
+
+def _deviation(missed: np.ndarray) -> float:
+    """The deviation of normal residuals with this median of their sizes."""
+    return 1.4826 * float(np.median(missed))
+
+
+def _bound(far: float, missed: np.ndarray, data: Data) -> float:
+    """What is missed by more than this is far off."""
+    return max(far * _deviation(missed), SMALL * float(np.sqrt(data.variance)))
 
 
 def _missed(data: Data, good: np.ndarray, seed: int) -> np.ndarray | None:
@@ -110,10 +123,9 @@ def _missed(data: Data, good: np.ndarray, seed: int) -> np.ndarray | None:
 
 def confirmed(formula: Callable[[np.ndarray], np.ndarray], data: Data, rows: tuple[int, ...]) -> tuple[int, ...]:
     """Those of some rows that a formula, found without them, says are odd: it misses them by far more than is usual."""
-    root = np.ones(len(data.y)) if data.weights is None else np.sqrt(data.weights / data.weights.mean())
     with np.errstate(all="ignore"):
-        missed = np.abs(formula(np.stack(data.columns, axis=1)) - data.y) * root
-    usual = max(1.4826 * float(np.median(missed)), ROUNDING * float(np.max(np.abs(data.y))))
+        missed = np.abs(formula(np.stack(data.columns, axis=1)) - data.y) * _roots(data)
+    usual = max(_deviation(missed), ROUNDING * float(np.max(np.abs(data.y))))
     return tuple(row for row in rows if not missed[row] <= BY_FORMULA * usual)
 
 

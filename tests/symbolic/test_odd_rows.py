@@ -51,6 +51,7 @@ def test_a_law_is_found_beside_slips_and_the_rows_are_named():
     assert found.found
     assert found.odd_rows == (16, 40)
     assert str(found.best) == "y = 3*a*exp(-2*b)"
+    assert found.best.snapped  # what was fitted is kept where a formula is judged once more
     assert "rows 17 and 41 are left out" in found.message
     assert found.best.metrics["heldout"] < 1e-12
     assert any("once more without rows 17 and 41" in line for line in found.trace)
@@ -92,3 +93,10 @@ def test_the_typical_size_of_normal_residuals_is_in_the_ratio_of_their_mean_squa
     assert typical_size(np.array([1.0, 2.0, 2.0]), np.ones(3)) == pytest.approx(
         typical_size(np.array([1.0, 2.0]), np.array([1.0, 2.0])), rel=1e-12
     )
+
+
+def test_a_row_without_which_a_column_is_constant_is_not_taken_away():
+    t = np.linspace(0.1, 3, 60)
+    other = np.where(np.arange(60) == 12, 2.0, 1.0)
+    assert suspects(Data((t,), 2 * t + 5 * (other - 1))) == (12,)
+    assert suspects(Data((t, other), 2 * t + 5 * (other - 1))) == ()
