@@ -40,7 +40,7 @@ def test_docstrings(name):
         "docs/sklearn.md",
         "docs/surrogate.md",
         pytest.param("docs/when-formulas-fail.md", marks=pytest.mark.slow),  # five searches and their surrogates
-        "docs/when-not.md",
+        pytest.param("docs/when-not.md", marks=pytest.mark.slow),  # nine fits beside other methods
     ],
 )
 def test_pages(page, tmp_path, monkeypatch):
