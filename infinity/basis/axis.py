@@ -6,6 +6,7 @@ Nodes that are trained are sorted by construction: gaps are a softmax of the log
 nodes ever fall together; the ends stay. Nodes that are held are numbers and no parameters.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias, cast, get_args
 
@@ -113,7 +114,10 @@ class Axis(eqx.Module):
 
     def basis(self, dtype: Any = None) -> AbstractBasis:
         """The functions, in a dtype."""
-        functions = self._functions(self.nodes(dtype))
+        if self.gaps is None:
+            functions = _held(self.family, self.breakpoints, self.settings, jnp.result_type(dtype or float))
+        else:
+            functions = self._functions(self.nodes(dtype))
         return Composed(functions, self.maps) if self.maps else functions
 
     def frozen(self) -> "Axis":
@@ -133,7 +137,21 @@ class Axis(eqx.Module):
         return Axis(self.family, breakpoints, dict(self.settings), maps=chosen)
 
     def _functions(self, nodes: Any) -> AbstractBasis:
-        settings = dict(self.settings)
-        if self.family == "bspline":
-            return BSpline(breakpoints=nodes, **settings)
-        return Hat(nodes) if self.family == "hat" else Patch(nodes, **settings)
+        return _made(self.family, nodes, self.settings)
+
+
+def _made(family: Family, nodes: Any, settings: tuple[tuple[str, Any], ...]) -> AbstractBasis:
+    """The functions of a family on nodes."""
+    given = dict(settings)
+    if family == "bspline":
+        return BSpline(breakpoints=nodes, **given)
+    return Hat(nodes) if family == "hat" else Patch(nodes, **given)
+
+
+@functools.lru_cache(maxsize=512)
+def _held(
+    family: Family, breakpoints: tuple[float, ...], settings: tuple[tuple[str, Any], ...], dtype: Any
+) -> AbstractBasis:
+    """The functions on nodes that are held: made once, as a fit asks for them in each of its steps; known numbers, inside `jit` too."""
+    with jax.ensure_compile_time_eval():
+        return _made(family, jnp.asarray(breakpoints, dtype), settings)

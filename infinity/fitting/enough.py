@@ -2,14 +2,17 @@ r"""The plainest separable model that is accurate enough, from few rows.
 
     mean e^2 + 2 std(e^2) / sqrt(n) <= accuracy^2,    e = (y - g(u(x))) / std(y)    on n rows that are not fitted
 
-Sizes are tried from the plainest on, links on the plainest alone. Each is fitted to a few rows an unknown, a few steps at a time, as long as that helps, and
-the first that suffices is the answer: neither more rows nor more steps, nor another size, are worth their time then.
+Sizes are tried from the plainest on, links on the plainest alone; more modes of the same functions begin where fewer ended. Each is fitted to a few rows
+an unknown, a few steps at a time, as long as that helps, and the first that suffices is the answer: neither more rows nor more steps, nor another size, are
+worth their time then.
 """
 
 import time
 
+import jax
 import numpy as np
 
+from ..models import KHRONOS
 from .links import squared, squares_count_from
 from .samples import Samples
 from .selection import FUNCTIONS, MOST_MODES, Selected, Trial, in_dtype, starting_model
@@ -27,6 +30,8 @@ FEWEST = 1_000
 STEPS, ROUNDS, WORTHWHILE = 10, 6, 0.75
 # An error that is near enough for more rows, how many times more, to bring it there.
 NEAR, MORE_ROWS = 3.0, 3
+# An error that more modes will hardly bring there: another link comes first.
+FAR = 10.0
 FEW_MODES, MORE_MODES, NORM_MODES = 4, 10, 12
 
 
@@ -43,7 +48,16 @@ def select_enough(samples: Samples, links: tuple[str, ...] | None, seed: int, ac
     outputs = y.shape[1]
     validation = round(VALIDATION * len(x))
     trials: list[Trial] = []
+    ended: dict[str, KHRONOS] = {}
     found: Selected | None = None
+
+    def start(link: str, size: Size) -> KHRONOS:
+        """A size as the plainer one of the same functions left it, or from nothing."""
+        fresh = in_dtype(starting_model(size, outputs, seed), samples.dtype)
+        plainer = ended.get(link)
+        if plainer is None or (plainer.breakpoints, plainer.degrees) != (fresh.breakpoints, fresh.degrees):
+            return fresh
+        return plainer.refine(modes=size.modes, key=jax.random.key(seed))
 
     def attempt(link: str, size: Size) -> float:
         """The error that a size reaches under a link."""
@@ -52,20 +66,23 @@ def select_enough(samples: Samples, links: tuple[str, ...] | None, seed: int, ac
         wanted = max(FEWEST_ROWS / samples.share(link), ROWS_PER_UNKNOWN * size.unknowns(outputs) / outputs)
         most = len(x) - validation
         rows = min(most, round(wanted))
-        fit, error, taken = None, np.inf, 0
+        fit, error, taken, more = None, np.inf, 0, False
+        model = start(link, size)
         while taken < ROUNDS:
-            model = in_dtype(starting_model(size, outputs, seed), samples.dtype) if fit is None else fit.model
             new = samples.fit(link, model, rows, None if fit is None else fit.evidence, STEPS)
             before, now = error, samples.error(link, new.values, validation, STANDARD_ERRORS)
             if now < error:
-                fit, error = new, now
+                fit, error, model = new, now, new.model
             taken += 1
             if error <= accuracy:
                 break
-            if now > WORTHWHILE * before:
-                if error > NEAR * accuracy or rows == most:
-                    break
-                rows = min(most, MORE_ROWS * rows)
+            helped = now <= WORTHWHILE * before
+            if not helped and (more or error > NEAR * accuracy or rows == most):
+                break
+            more = not helped
+            rows = min(most, MORE_ROWS * rows) if more else rows
+        if fit is not None:
+            ended[link] = fit.model
         functions = max(len(row) - 1 + p for row, p in zip(size.breakpoints, size.degrees, strict=True))
         seconds = time.perf_counter() - began
         trials.append(Trial(link, max(size.degrees), functions, size.modes, size.unknowns(outputs), 1, error, seconds))
@@ -88,7 +105,8 @@ def select_enough(samples: Samples, links: tuple[str, ...] | None, seed: int, ac
     best = min(errors, key=errors.__getitem__)
     attempts = [(best, size) for size in more]
     if free and more and 0 <= y.min() < squares_count_from(y)[0]:
-        attempts.insert(1, (squared(y), more[-1]._replace(modes=NORM_MODES)))
+        norm = (squared(y), more[-1]._replace(modes=NORM_MODES))
+        attempts.insert(0 if errors[best] > FAR * accuracy else 1, norm)
     for link, size in attempts:
         attempt(link, size)
         if found is not None:

@@ -25,7 +25,7 @@ from .oblique import solve_oblique
 from .predictor import Predictor
 from .preparation import prepare
 from .result import Result, metrics_of
-from .samples import distinct_rows
+from .rows import distinct_rows
 from .selection import described, starting_model
 from .size import choose_size
 from .streamed import Solution, Table, solve_streamed, spread

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from ..descent.evidence import Evidence
 from ..models import KHRONOS, AbstractSeparable
@@ -188,26 +188,3 @@ class Samples:
         repeats = self.repeats._replace(variance=self.repeats.variance / scaled.noise**2)
         stage = stage.with_twins(x[seen], z[seen], w[seen], repeats, total)
         return stage if stage.twins is not None or stage.weighs else None
-
-
-def distinct_rows(
-    x: Float[np.ndarray, "N D"], y: Float[np.ndarray, "N O"], weights: Float[np.ndarray, " N"]
-) -> tuple[Int[np.ndarray, " n"], Float[np.ndarray, " n"]]:
-    """Rows that differ in some input or target, and their weights.
-
-    A copy of a row would make a validation easy that should be hard; as a weight counts measurements, copies are one row with the sum of their weights.
-
-    **Returns:** the index of the first of each kind, `(n,)`, in the order of the sorted rows, and the sums of the weights.
-
-    >>> import numpy as np
-    >>> from infinity.fitting.samples import distinct_rows
-    >>> first, weights = distinct_rows(np.array([[2.0], [1.0], [2.0]]), np.array([[5.0], [4.0], [5.0]]), np.array([1.0, 1.0, 3.0]))
-    >>> first.tolist(), weights.tolist()
-    ([1, 0], [1.0, 4.0])
-    """
-    rows = np.hstack([x, y]) + 0.0  # no negative zeros, which compare as equal and sort as they come
-    order = np.lexsort(rows.T[::-1])
-    rows = rows[order]
-    new = np.concatenate([[True], (rows[1:] != rows[:-1]).any(axis=1)])
-    starts = np.flatnonzero(new)
-    return order[starts], np.add.reduceat(weights[order], starts)

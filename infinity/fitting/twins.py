@@ -14,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from .rows import sorted_rows
+
 # Repeats must tell their variance this well, and differ from what the model leaves over by more than chance allows.
 FEWEST_REPEATS, CHANCE = 10, 0.01
 
@@ -108,8 +110,10 @@ def find_twins(
 
 def _places(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The index of the first row at each place, and the place of each row."""
-    _, first, place = np.unique(x + 0.0, axis=0, return_index=True, return_inverse=True)
-    return first, place.ravel()
+    order, new = sorted_rows(x)
+    place = np.empty(len(x), int)
+    place[order] = np.cumsum(new) - 1
+    return order[new], place
 
 
 def _means(place: np.ndarray, z: np.ndarray, weights: np.ndarray) -> np.ndarray:

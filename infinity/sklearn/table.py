@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from ..fitting.samples import distinct_rows
+from ..fitting.rows import distinct_rows
 
 
 class Table(NamedTuple):
