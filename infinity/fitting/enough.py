@@ -2,26 +2,26 @@ r"""The plainest separable model that is accurate enough, from few rows.
 
     mean e^2 + 2 std(e^2) / sqrt(n) <= accuracy^2,    e = (y - g(u(x))) / std(y)    on n rows that are not fitted
 
-Sizes are tried from the plainest on, links on the plainest alone; more modes of the same functions begin where fewer ended. Each is fitted to a few rows
-an unknown, a few steps at a time, as long as that helps, and the first that suffices is the answer: neither more rows nor more steps, nor another size, are
-worth their time then.
+Sizes are tried from the plainest on, links on the plainest alone. Each is fitted to a few rows an unknown, a few steps at a time, as long as that helps, and
+the first that suffices is the answer: neither more rows nor more steps, nor another size, are worth their time then. Rows are drawn from all of the table,
+those that weigh much under the link more likely, to fit and to judge.
 """
 
+import dataclasses
+import functools
 import time
 
-import jax
 import numpy as np
 
-from ..models import KHRONOS
 from .links import squared, squares_count_from
 from .samples import Samples
-from .selection import FUNCTIONS, MOST_MODES, Selected, Trial, in_dtype, starting_model
+from .selection import FUNCTIONS, MOST_MODES, SQUARE_MODES, Selected, Trial, in_dtype, starting_model
 from .size import Size, choose_size
 
-# Rows that are looked at, of which a share, and at most so many, judge.
-ROWS, VALIDATION = 40_000, 0.25
+# Rows that are drawn, at most, and the share that judges, at most so many.
+ROWS, VALIDATION, JUDGED = 40_000, 0.25, 10_000
 # Rows of a fit: at least so many, and so many an unknown.
-FEWEST_ROWS, ROWS_PER_UNKNOWN = 2_048, 2.5
+FEWEST_ROWS, ROWS_PER_UNKNOWN = 2_048, 3.5
 # Standard errors of the mean square that are added to it: where few rows make most of the error, others may make more.
 STANDARD_ERRORS = 2.0
 # Fewer rows than this are not worth a search of its own.
@@ -29,10 +29,10 @@ FEWEST = 1_000
 # Steps of a round, rounds, and the share of the error that a further one must stay below.
 STEPS, ROUNDS, WORTHWHILE = 10, 6, 0.75
 # An error that is near enough for more rows, how many times more, to bring it there.
-NEAR, MORE_ROWS = 3.0, 3
+NEAR, MORE_ROWS = 2.0, 3
 # An error that more modes will hardly bring there: another link comes first.
 FAR = 10.0
-FEW_MODES, MORE_MODES, NORM_MODES = 4, 10, 12
+FEW_MODES, MORE_MODES = 4, 10
 
 
 def select_enough(samples: Samples, links: tuple[str, ...] | None, seed: int, accuracy: float) -> Selected | None:
@@ -43,57 +43,55 @@ def select_enough(samples: Samples, links: tuple[str, ...] | None, seed: int, ac
     """
     if len(samples.x) < FEWEST:
         return None
-    samples = samples.first(ROWS)
-    x, y = samples.x, samples.y
-    outputs = y.shape[1]
-    validation = round(VALIDATION * len(x))
+    outputs, y = samples.y.shape[1], samples.y
+    judged = min(round(VALIDATION * len(y)), JUDGED)
+    most = min(len(y), ROWS) - judged
     trials: list[Trial] = []
-    ended: dict[str, KHRONOS] = {}
     found: Selected | None = None
 
-    def start(link: str, size: Size) -> KHRONOS:
-        """A size as the plainer one of the same functions left it, or from nothing."""
-        fresh = in_dtype(starting_model(size, outputs, seed), samples.dtype)
-        plainer = ended.get(link)
-        if plainer is None or (plainer.breakpoints, plainer.degrees) != (fresh.breakpoints, fresh.degrees):
-            return fresh
-        return plainer.refine(modes=size.modes, key=jax.random.key(seed))
+    @functools.cache
+    def parts(link: str) -> tuple[Samples, Samples]:
+        """Rows to fit, and rows that judge, in the same units."""
+        scaled = samples.scaled(link)
+        units = dataclasses.replace(samples, units=(scaled.shift, scaled.scale), capacity=min(len(y), ROWS))
+        first, last = units.split(round(VALIDATION * len(y)))
+        return first, last.drawn(link, judged, seed)
 
     def attempt(link: str, size: Size) -> float:
         """The error that a size reaches under a link."""
         nonlocal found
         began = time.perf_counter()
-        wanted = max(FEWEST_ROWS / samples.share(link), ROWS_PER_UNKNOWN * size.unknowns(outputs) / outputs)
-        most = len(x) - validation
+        pool, judges = parts(link)
+        share = pool.drawn(link, FEWEST_ROWS, seed).share(link)
+        wanted = max(FEWEST_ROWS / share, ROWS_PER_UNKNOWN * size.unknowns(outputs) / outputs)
         rows = min(most, round(wanted))
-        fit, error, taken, more = None, np.inf, 0, False
-        model = start(link, size)
+        part = pool.drawn(link, rows, seed).beside(judges)
+        fit, fitted, error, taken, more = None, part, np.inf, 0, False
+        model = in_dtype(starting_model(size, outputs, seed), samples.dtype)
         while taken < ROUNDS:
-            new = samples.fit(link, model, rows, None if fit is None else fit.evidence, STEPS)
-            before, now = error, samples.error(link, new.values, validation, STANDARD_ERRORS)
+            new = part.fit(link, model, len(part.x) - judged, None if fit is None else fit.evidence, STEPS)
+            before, now = error, part.error(link, new.values, judged, STANDARD_ERRORS)
             if now < error:
-                fit, error, model = new, now, new.model
+                fit, fitted, error, model = new, part, now, new.model
             taken += 1
             if error <= accuracy:
                 break
-            helped = now <= WORTHWHILE * before
-            if not helped and (more or error > NEAR * accuracy or rows == most):
-                break
-            more = not helped
-            rows = min(most, MORE_ROWS * rows) if more else rows
-        if fit is not None:
-            ended[link] = fit.model
+            if now > WORTHWHILE * before:
+                if more or error > NEAR * accuracy or rows == most:
+                    break
+                more, rows = True, min(most, MORE_ROWS * rows)
+                part = pool.drawn(link, rows, seed).beside(judges)
         functions = max(len(row) - 1 + p for row, p in zip(size.breakpoints, size.degrees, strict=True))
         seconds = time.perf_counter() - began
         trials.append(Trial(link, max(size.degrees), functions, size.modes, size.unknowns(outputs), 1, error, seconds))
         if fit is not None and error <= accuracy:
-            found = Selected(link, samples, [fit], trials, size, None, enough=True)
+            found = Selected(link, fitted, [fit], trials, size, None, enough=True)
         return error
 
     free = links is None and outputs == 1
     if links is None:
         links = ("identity", "log") if free and y.min() > 0 and y.max() > 3 * y.min() else ("identity",)
-    plain = sizes(x, outputs)
+    plain = sizes(samples.first(ROWS).x, outputs)
     if not plain:
         return None
     few, *more = plain
@@ -105,7 +103,7 @@ def select_enough(samples: Samples, links: tuple[str, ...] | None, seed: int, ac
     best = min(errors, key=errors.__getitem__)
     attempts = [(best, size) for size in more]
     if free and more and 0 <= y.min() < squares_count_from(y)[0]:
-        norm = (squared(y), more[-1]._replace(modes=NORM_MODES))
+        norm = (squared(y), more[-1]._replace(modes=SQUARE_MODES))
         attempts.insert(0 if errors[best] > FAR * accuracy else 1, norm)
     for link, size in attempts:
         attempt(link, size)
@@ -117,7 +115,7 @@ def select_enough(samples: Samples, links: tuple[str, ...] | None, seed: int, ac
 def sizes(x: np.ndarray, outputs: int) -> list[Size]:
     """Sizes from the plainest on, as far as there are rows for them."""
     found = []
-    for modes, degree in ((FEW_MODES, 3), (MORE_MODES, 3), (MORE_MODES, FUNCTIONS - 1), (MOST_MODES, FUNCTIONS - 1)):
+    for modes, degree in ((FEW_MODES, 3), (MORE_MODES, FUNCTIONS - 1), (MORE_MODES, 3), (MOST_MODES, FUNCTIONS - 1)):
         size = choose_size(x, outputs, 1, FUNCTIONS - degree, degree)._replace(modes=modes)
         if ROWS_PER_UNKNOWN * size.unknowns(outputs) > len(x) * outputs:
             break

@@ -33,6 +33,8 @@ from .twins import Repeats
 
 # The least slope of a link that counts, in units of its root mean square.
 FAINT = 1e-2
+# Rounds in which the chances of rows are raised until so many are drawn as are wanted.
+DRAWING_ROUNDS = 10
 
 
 class Scaled(NamedTuple):
@@ -122,6 +124,41 @@ class Samples:
         offset = None if self.offset is None else self.offset[:count]
         return dataclasses.replace(self, **rows, offset=offset, capacity=min(count, self.capacity))
 
+    def split(self, count: int) -> tuple["Samples", "Samples"]:
+        """All but the last `count` of them, and those."""
+        last = {name: getattr(self, name)[-count:] for name in ("x", "y", "weights")}
+        offset = None if self.offset is None else self.offset[-count:]
+        return self.first(len(self.x) - count), dataclasses.replace(self, **last, offset=offset)
+
+    def drawn(self, link: str, count: int, seed: int) -> "Samples":
+        """About `count` of them in random order, those that weigh much under a link more likely, with weights that make up for it.
+
+        Of weights `w` under the link a row is taken with probability `min(1, c (1 + w / mean w) / 2)`: none is much rarer than under equal chances, so that
+        no weight is more than twice its share (Hesterberg, Technometrics 37, 1995). The scale of the targets stays that of all rows.
+        """
+        scaled = self.scaled(link)
+        likely = 0.5 * (1 + scaled.weights / scaled.weights.mean())
+        chance, few = np.minimum(1.0, likely * count / len(likely)), count < len(likely)
+        for _ in range(DRAWING_ROUNDS if few else 0):  # what is certain leaves more for the others
+            rest = chance < 1
+            chance[rest] *= (count - np.sum(~rest)) / chance[rest].sum()
+            chance = np.minimum(1.0, chance)
+        generator = np.random.default_rng(seed)
+        heights = np.floor(np.cumsum(chance) + generator.uniform())
+        taken = np.flatnonzero(np.diff(heights, prepend=0.0) > 0) if few else np.arange(len(likely))
+        weights = self.weights[taken] / chance[taken] if few else self.weights
+        weights = _shares(weights) * len(taken)
+        order = generator.permutation(len(taken))
+        x, y, offset = (None if a is None else a[taken][order] for a in (self.x, self.y, self.offset))
+        return dataclasses.replace(
+            self, x=x, y=y, weights=weights[order], offset=offset, units=(scaled.shift, scaled.scale)
+        )
+
+    def beside(self, others: "Samples") -> "Samples":
+        """These and then others, of the same units."""
+        rows = {name: np.concatenate([getattr(self, name), getattr(others, name)]) for name in ("x", "y", "weights")}
+        return dataclasses.replace(self, **rows, offset=None)
+
     def share(self, link: str) -> float:
         """The share of equally weighted samples that would tell as much as these do under a link."""
         return effective_share(self.scaled(link).weights)
@@ -155,8 +192,12 @@ class Samples:
         whole = values[-count:] if self.offset is None else values[-count:] + self.offset[-count:]
         with np.errstate(over="ignore", invalid="ignore"):
             prediction = np.asarray(LINKS[link].inverse(scaled.shift + scaled.scale * whole))
-            squares = np.mean(((prediction - self.y[-count:]) / self.y.std(axis=0)) ** 2, axis=1)
-            value = np.sqrt(np.mean(squares) + standard_errors * np.std(squares) / np.sqrt(count))
+            w = _shares(self.weights)
+            variance = w @ (self.y - w @ self.y) ** 2
+            squares = np.mean((prediction - self.y[-count:]) ** 2 / variance, axis=1)
+            w = _shares(self.weights[-count:])
+            mean = w @ squares
+            value = np.sqrt(mean + standard_errors * np.sqrt(w**2 @ (squares - mean) ** 2))
         return float(value) if np.isfinite(value) else np.inf
 
     def local(
@@ -188,3 +229,9 @@ class Samples:
         repeats = self.repeats._replace(variance=self.repeats.variance / scaled.noise**2)
         stage = stage.with_twins(x[seen], z[seen], w[seen], repeats, total)
         return stage if stage.twins is not None or stage.weighs else None
+
+
+def _shares(weights: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Weights that sum to one, equal ones where all are zero."""
+    w = np.maximum(np.asarray(weights, float), np.finfo(float).tiny)
+    return w / w.sum()
