@@ -103,7 +103,7 @@ def select_enough(samples: Samples, links: tuple[str, ...] | None, seed: int, ac
     best = min(errors, key=errors.__getitem__)
     attempts = [(best, size) for size in more]
     if free and more and 0 <= y.min() < squares_count_from(y)[0]:
-        norm = (squared(y), more[-1]._replace(modes=SQUARE_MODES))
+        norm = (squared(y), more[0]._replace(modes=SQUARE_MODES))
         attempts.insert(0 if errors[best] > FAR * accuracy else 1, norm)
     for link, size in attempts:
         attempt(link, size)
