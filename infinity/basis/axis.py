@@ -70,7 +70,7 @@ class Axis(eqx.Module):
             self.settings = tuple(sorted(given.items()))
         self.maps = tuple(maps)
         self.gaps = None
-        self._functions(np.asarray(self.breakpoints))  # raises for what cannot be made
+        _made(self.family, np.asarray(self.breakpoints), self.settings)  # raises for what cannot be made
         if trainable:
             lengths = np.diff(self.breakpoints)
             if np.any(lengths <= 0):
@@ -117,7 +117,7 @@ class Axis(eqx.Module):
         if self.gaps is None:
             functions = _held(self.family, self.breakpoints, self.settings, jnp.result_type(dtype or float))
         else:
-            functions = self._functions(self.nodes(dtype))
+            functions = _made(self.family, self.nodes(dtype), self.settings)
         return Composed(functions, self.maps) if self.maps else functions
 
     def frozen(self) -> "Axis":
@@ -135,9 +135,6 @@ class Axis(eqx.Module):
         """The same family on other breakpoints, held, and behind other maps if any are given."""
         chosen = [inner.frozen() for inner in self.maps] if maps is None else maps
         return Axis(self.family, breakpoints, dict(self.settings), maps=chosen)
-
-    def _functions(self, nodes: Any) -> AbstractBasis:
-        return _made(self.family, nodes, self.settings)
 
 
 def _made(family: Family, nodes: Any, settings: tuple[tuple[str, Any], ...]) -> AbstractBasis:

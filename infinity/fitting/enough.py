@@ -50,19 +50,18 @@ def select_enough(samples: Samples, links: tuple[str, ...] | None, seed: int, ac
     found: Selected | None = None
 
     @functools.cache
-    def parts(link: str) -> tuple[Samples, Samples]:
-        """Rows to fit, and rows that judge, in the same units."""
+    def parts(link: str) -> tuple[Samples, Samples, float]:
+        """Rows to fit, and rows that judge, in the same units; and what share of equal rows drawn ones are worth."""
         scaled = samples.scaled(link)
         units = dataclasses.replace(samples, units=(scaled.shift, scaled.scale), capacity=min(len(y), ROWS))
         first, last = units.split(round(VALIDATION * len(y)))
-        return first, last.drawn(link, judged, seed)
+        return first, last.drawn(link, judged, seed), first.drawn(link, FEWEST_ROWS, seed).share(link)
 
     def attempt(link: str, size: Size) -> float:
         """The error that a size reaches under a link."""
         nonlocal found
         began = time.perf_counter()
-        pool, judges = parts(link)
-        share = pool.drawn(link, FEWEST_ROWS, seed).share(link)
+        pool, judges, share = parts(link)
         wanted = max(FEWEST_ROWS / share, ROWS_PER_UNKNOWN * size.unknowns(outputs) / outputs)
         rows = min(most, round(wanted))
         part = pool.drawn(link, rows, seed).beside(judges)
