@@ -20,8 +20,8 @@ from .size import Size, choose_size
 
 # Rows that are drawn, at most, and the share that judges, at most so many.
 ROWS, VALIDATION, JUDGED = 40_000, 0.25, 10_000
-# Rows of a fit: at least so many, and so many an unknown.
-FEWEST_ROWS, ROWS_PER_UNKNOWN = 2_048, 3.5
+# Rows of a fit: at least so many, and so many an unknown; more where unknowns are few enough that a step takes no more operations for them.
+FEWEST_ROWS, ROWS_PER_UNKNOWN, MORE_ROWS_PER_UNKNOWN, STEP_WORK = 2_048, 3.5, 20, 4e9
 # Standard errors of the mean square that are added to it: where few rows make most of the error, others may make more.
 STANDARD_ERRORS = 2.0
 # Fewer rows than this are not worth a search of its own.
@@ -62,8 +62,9 @@ def select_enough(samples: Samples, links: tuple[str, ...] | None, seed: int, ac
         nonlocal found
         began = time.perf_counter()
         pool, judges, share = parts(link)
-        wanted = max(FEWEST_ROWS / share, ROWS_PER_UNKNOWN * size.unknowns(outputs) / outputs)
-        rows = min(most, round(wanted))
+        unknowns = size.unknowns(outputs)
+        affordable = 0.0 if size is few else min(MORE_ROWS_PER_UNKNOWN * unknowns, STEP_WORK / unknowns**2)
+        rows = min(most, round(max(FEWEST_ROWS / share, ROWS_PER_UNKNOWN * unknowns / outputs, affordable / outputs)))
         part = pool.drawn(link, rows, seed).beside(judges)
         fit, fitted, error, taken, more = None, part, np.inf, 0, False
         model = in_dtype(starting_model(size, outputs, seed), samples.dtype)
@@ -100,12 +101,17 @@ def select_enough(samples: Samples, links: tuple[str, ...] | None, seed: int, ac
         if found is not None:
             return found
     best = min(errors, key=errors.__getitem__)
-    attempts = [(best, size) for size in more]
+    norm, far = None, FAR
     if free and more and 0 <= y.min() < squares_count_from(y)[0]:
-        norm = (squared(y), more[0]._replace(modes=SQUARE_MODES))
-        attempts.insert(0 if errors[best] > FAR * accuracy else 1, norm)
-    for link, size in attempts:
-        attempt(link, size)
+        norm = more[0]._replace(modes=SQUARE_MODES)
+    for size in (*more, None):
+        # A norm's square takes polynomials at once, where other links are far off.
+        if norm is not None and errors[best] > far * accuracy:
+            attempt(squared(y), norm)
+            norm = None
+        if size is None or found is not None:
+            break
+        errors[best], far = min(errors[best], attempt(best, size)), NEAR
         if found is not None:
             break
     return found

@@ -131,7 +131,7 @@ def fit(
     weight[first] = summed
     rows = np.sort(first)
     heldout = held_out(inputs, rows, holdout, seed, ahead=exponential and inputs.shape[1] == 1)
-    train = np.setdiff1d(rows, heldout)
+    train = np.delete(rows, np.searchsorted(rows, heldout))
     if coding is not None:
         coding, inputs = with_means(coding, inputs, outputs, weight, train, heldout, seed)
     columns = chosen_levels(levels, names, coding)
