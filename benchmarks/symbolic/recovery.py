@@ -140,8 +140,10 @@ def run(given: argparse.Namespace) -> None:
     }
     lines = [json.loads(line) for line in given.out.read_text().splitlines()] if given.out.exists() else []
     done = {(r["who"], part_of(r, PARTS), r["name"], r["rows"], r["noise"], r["seed"]) for r in lines}
+    # Seconds of the processor, and its share of the time that passed.
+    budget = lambda row: (row["cpu"], row["cpu"] / max(row.get("wall", row["cpu"]), 1e-3))
     took = {
-        (part_of(r, PARTS), r["name"], r["rows"], r["noise"], r["seed"]): r["cpu"] for r in lines if r["who"] == "ours"
+        (part_of(r, PARTS), r["name"], r["rows"], r["noise"], r["seed"]): budget(r) for r in lines if r["who"] == "ours"
     }
     for seed in given.seeds:
         for noise in given.noise:
@@ -152,7 +154,7 @@ def run(given: argparse.Namespace) -> None:
                         continue
                     seconds, share = took.get(case, (LEAST_SECONDS, 1.0))
                     row = ours(*case) if who == "ours" else pyoperon(*case, max(LEAST_SECONDS, seconds), share)
-                    took.setdefault(case, (row["cpu"], row["cpu"] / max(row.get("wall", row["cpu"]), 1e-3)))
+                    took.setdefault(case, budget(row))
                     row = {
                         "who": who,
                         "part": given.part,

@@ -56,7 +56,8 @@ class Samples:
     """Rows in random order and how to fit them.
 
     **Fields:** inputs `(N, D)`, targets `(N, O)`, weights `(N,)`; the dtype to work in; the tolerance of the fits; a callback; the rows of the largest table
-    that is to share compiled programs; what repeated measurements say of the targets; shift and scale of an earlier fit, or nothing.
+    that is to share compiled programs; what repeated measurements say of the targets; shift and scale of an earlier fit, or nothing; over what ratio each
+    input spans decades.
     """
 
     x: Float[np.ndarray, "N D"]
@@ -70,6 +71,7 @@ class Samples:
     units: tuple[np.ndarray, np.ndarray] | None = None
     offset: Float[np.ndarray, "N O"] | None = None
     journal: Journal | None = None
+    ratios: tuple[float, ...] = ()
 
     def shuffled(self, seed: int) -> "Samples":
         """The same rows in random order."""

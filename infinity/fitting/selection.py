@@ -5,8 +5,9 @@ Trials are fitted to the first rows and judged on others, always in units of the
     error = |y - g(u(x))|_rms / std(y)    on the rows kept for validation
 
 Functions of a smooth law are polynomials, which converge faster than any spline; functions with kinks or noise are cubic splines. Both have the same
-number of functions, so the trials of a round share one compiled program. More modes, or finer splines, are tried afterwards, where the table can carry
-them. Noisy data get several starts, whose average is one separable model; clean data get one. Where it makes the error smaller, a local stage is added.
+number of functions, so the trials of a round share one compiled program. Cells of equal ratio are tried where an input spans decades. More modes, or finer
+splines, are tried afterwards, where the table can carry them. Noisy data get several starts, whose average is one separable model; clean data get one.
+Where it makes the error smaller, a local stage is added.
 """
 
 import dataclasses
@@ -27,7 +28,7 @@ from .levels import TURNS, LevelEffects
 from .links import squared, squares_count_from
 from .local import LocalStage
 from .samples import Samples, Scaled
-from .size import ROWS_PER_UNKNOWN, Size, choose_size
+from .size import ROWS_PER_UNKNOWN, Size, choose_size, graded
 from .uncertainty import expected_deviation
 
 # Share of the rows that judge trials, and their bounds.
@@ -44,7 +45,7 @@ NOISY_ITERATIONS, NOISY_AGAIN = 30, 12
 CLEAN = 0.02
 # A larger model must be better by this much.
 WORTHWHILE = 0.97
-# On noisy data another link must be much better: the exponential makes more of what goes wrong where there are few data.
+# On noisy data another link, or cells of equal ratio, must be much better: they make more of what goes wrong where there are few data.
 LINK_WORTHWHILE = 0.8
 FUNCTIONS, MORE_MODES, FEW_MODES, MOST_MODES = 8, 2.5, 6, 20
 DENSE_MODES, DENSE_ROWS_PER_UNKNOWN = 8, 1.5
@@ -76,12 +77,14 @@ class Trial(NamedTuple):
     error: float
     seconds: float
     evidence: float | None = None
+    graded: bool = False
 
     def __str__(self) -> str:
         average = "" if self.starts == 1 else f", average of {self.starts}"
         judged = "" if self.evidence is None else f", log evidence {self.evidence:.5g}"
+        cells = " on cells of equal ratio" if self.graded else ""
         return (
-            f"{self.link}, degree {self.degree}, {self.functions} functions an input, {self.modes} modes{average}: "
+            f"{self.link}, degree {self.degree}, {self.functions} functions an input{cells}, {self.modes} modes{average}: "
             f"{self.unknowns} unknowns, error {self.error:.3g}{judged}, {self.seconds:.1f} s"
         )
 
@@ -235,6 +238,7 @@ def select(
             starts,
             samples.error(name, np.mean([fit.values for fit in found], axis=0), validation),
             time.perf_counter() - began,
+            graded=spans and graded(size, samples.ratios) == size,
         )
         trials.append(trial)
         if best is None or trial.error < _margin(trial, best[0]) * best[0].error:
@@ -254,6 +258,7 @@ def select(
             one = choose_size(x, outputs, 1, functions - degree, degree)
         except ValueError:
             return None
+        one = graded(one, samples.ratios) if best is not None and best[0].graded else one
         sizes = (one._replace(modes=m) for m in range(modes, 0, -1))
         return next((size for size in sizes if rows * size.unknowns(outputs) <= numbers), None)
 
@@ -265,11 +270,14 @@ def select(
         levels = samples.first_levels(links[0], columns, base, validation)
         samples = samples.less(levels)
     modes, functions = base.modes, max(len(row) - 1 + p for row, p in zip(base.breakpoints, base.degrees, strict=True))
-    attempt(links[0], base, functions)
-    smooth = sized(FUNCTIONS - 1, FUNCTIONS, modes, ROWS_PER_UNKNOWN) if functions == FUNCTIONS else None
-    for name in links[1:]:
+    on_ratios = graded(base, samples.ratios)
+    spans = on_ratios != base
+    for name in links:
         attempt(name, base, functions)
     assert best is not None
+    if spans:
+        attempt(best[0].link, on_ratios, functions)
+    smooth = sized(FUNCTIONS - 1, FUNCTIONS, modes, ROWS_PER_UNKNOWN) if functions == FUNCTIONS else None
     if smooth is not None:
         attempt(best[0].link, smooth, functions)
     square = None
@@ -356,7 +364,7 @@ def noise_of(fits: Sequence[DirectFit], scaled: Scaled) -> np.ndarray:
 
 def _margin(trial: Trial, best: Trial) -> float:
     """The share of the best error that a trial must stay below to take its place."""
-    if trial.link != best.link:
+    if trial.link != best.link or trial.graded != best.graded:
         return LINK_WORTHWHILE if trial.error > CLEAN else 1.0
     return WORTHWHILE if trial.unknowns > best.unknowns else 1.0
 

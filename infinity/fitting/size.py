@@ -1,4 +1,11 @@
-"""How large a separable model the table can carry: at least four numbers measured for each unknown."""
+r"""How large a separable model the table can carry, at least four numbers measured for each unknown, and where its cells end.
+
+An input that keeps its sign over more than a decade may have cells of equal ratio instead of equal length,
+
+    t_i = t_0 (t_1 / t_0)^{i / c},    t_0, t_1 its values of least and greatest size
+
+for laws that are smooth in its logarithm, `1 / log(r / r_w)` say, which one polynomial over all decades follows only slowly.
+"""
 
 from typing import NamedTuple
 
@@ -10,6 +17,9 @@ from .warp import half_ranked
 ROWS_PER_UNKNOWN = 4
 MOST_MODES = 10
 MOST_ELEMENTS = 5
+# An input of one sign spans decades where its ends are in this ratio, and so many rows lie within twice the distance of the nearest end from zero: those
+# of a range that begins at zero do not.
+DECADE, NEAR_ROWS = 10.0, 10
 
 
 class Size(NamedTuple):
@@ -62,6 +72,40 @@ def choose_size(x: np.ndarray, outputs: int, modes: int | None, elements: int | 
     remedy = "fewer modes or elements, a lower degree, or more rows" if chosen else "more rows or fewer inputs"
     check_unknowns(size.unknowns(outputs), numbers, remedy)
     return size
+
+
+def ratios(points: np.ndarray) -> tuple[float, ...]:
+    """For each column of `(N, D)` how much farther from zero its far end is than its near one, negative below zero; one where it spans no decades.
+
+    >>> import numpy as np
+    >>> from infinity.fitting.size import ratios
+    >>> r = np.linspace(1.0, 100.0, 1001)
+    >>> ratios(np.stack([r, -r, r - 1], axis=1))
+    (100.0, -100.0, 1.0)
+    """
+    found, at = [], min(NEAR_ROWS, len(points) - 1)
+    for column in points.T:
+        sizes = np.partition(np.abs(column), at)
+        low, near, far = float(sizes.min()), float(sizes[at]), float(sizes.max())
+        one_sign = column.min() > 0 or column.max() < 0
+        wide = one_sign and far >= DECADE * low and near <= 3 * low
+        found.append(float(np.copysign(far / low, column[0])) if wide else 1.0)
+    return tuple(found)
+
+
+def graded(size: Size, ratios: tuple[float, ...]) -> Size:
+    """The same number of functions, on cells of equal ratio for the inputs that span decades; at least half of the functions are cells."""
+    breakpoints, degrees = list(size.breakpoints), list(size.degrees)
+    for d, ratio in enumerate(ratios):
+        functions = len(breakpoints[d]) - 1 + degrees[d]
+        if ratio == 1.0 or functions < 4:
+            continue
+        degrees[d] = min(degrees[d], functions // 2)
+        cells = functions - degrees[d]
+        row = (abs(ratio) ** (np.arange(cells + 1) / cells) - 1) / (abs(ratio) - 1)
+        row = row if ratio > 0 else 1 - row[::-1]
+        breakpoints[d] = (0.0, *(float(t) for t in row[1:-1]), 1.0)
+    return Size(size.modes, tuple(breakpoints), tuple(degrees))
 
 
 def _breakpoints(column: np.ndarray, cells: int) -> tuple[float, ...]:

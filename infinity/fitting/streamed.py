@@ -19,6 +19,7 @@ from .links import LINKS
 from .local import LocalStage
 from .samples import Samples, Scaled
 from .selection import Selected, Trial, combined, described, noise_of, select
+from .size import ratios
 from .twins import repeats_of
 from .uncertainty import expected_deviation
 
@@ -124,6 +125,7 @@ def solve_streamed(
         capacity=len(table.train) + len(table.heldout),
         repeats=repeats_of(points, table.y),
         journal=journal,
+        ratios=ratios(table.x[table.train]),
     ).shuffled(seed)
     selected = None if accuracy is None else select_enough(samples, links, seed, accuracy)
     if selected is None:

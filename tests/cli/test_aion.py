@@ -155,6 +155,7 @@ def test_what_only_an_aion_knows_is_refused_for_splines(infinity, tmp_path, opti
     assert "for the model aion, not khronos" in infinity("fit", "data.csv", "--target", "y", option, value).error()
 
 
+@pytest.mark.slow
 def test_several_inputs_are_drawn_as_factors(infinity, tmp_path):
     a, b = (axis.ravel() for axis in np.meshgrid(np.linspace(0, 1, 12), np.linspace(0, 2, 12)))
     write_table(tmp_path / "grid.csv", {"a": a, "b": b, "y": np.exp(0.5 * a) * np.cos(2 * a) * np.cos(3 * b + 0.2)})

@@ -56,6 +56,7 @@ def test_a_table_is_read_relative_to_its_file_without_the_rows_that_are_left_out
     assert rows["infinity"]["worst split"] < 1e-12
 
 
+@pytest.mark.slow
 def test_a_surface_and_a_motion(tmp_path):
     text = '[surface]\nproblems = ["matsuoka-nakai"]\npoints = 100\npeers = ["plain"]'
     assert run(["run", write(tmp_path, text)]) == 0

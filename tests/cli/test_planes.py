@@ -10,6 +10,7 @@ import pytest
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
 
+@pytest.mark.slow
 def test_the_shipped_run_reproduces_the_figure(infinity, tmp_path):
     done = infinity("run", CONFIGS / "aion.toml")
     assert (done.code, done.err) == (0, "")

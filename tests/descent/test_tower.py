@@ -139,6 +139,7 @@ def test_large_exponents_that_cancel():
     np.testing.assert_allclose(inf.resum(jnp.tanh, jnp.array(40.0), jnp.array(-39.0))(1.0), np.tanh(1.0), rtol=1e-14)
 
 
+@pytest.mark.slow
 def test_truncated_towers_get_worse_before_they_get_better():
     fn, params, _, _ = CASES["aion"]
     direction = jax.tree.map(lambda a: jnp.full_like(a, 2.0), params)

@@ -110,6 +110,7 @@ def test_roughness_of_a_product_is_the_mean_over_the_others():
         assert abs(place - total ** (1 / 5)) < 0.05 * place + floor
 
 
+@pytest.mark.slow
 def test_growth_refines_while_the_evidence_rises():
     x = np.random.default_rng(4).uniform(size=(500, 2))
     noise = 0.05 * np.random.default_rng(5).normal(size=500)

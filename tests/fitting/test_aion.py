@@ -323,6 +323,7 @@ def test_an_exponential_model_of_a_user_is_solved_from_any_start():
     np.testing.assert_allclose(result.model.inner.weights, [1, 2, 0.5], rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_intervals_are_as_wide_as_the_forecast_of_the_held_out_rows_was_off():
     t = np.linspace(0, 10, 120)
     # The last rows are all higher than the rest says.

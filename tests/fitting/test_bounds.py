@@ -81,6 +81,7 @@ def test_the_square_is_that_of_values_at_or_above_zero():
     assert LINKS[name].part(1).size == 0.1
 
 
+@pytest.mark.slow
 def test_a_distance_is_described_by_its_square():
     random = np.random.default_rng(3)
     x, new = random.uniform(-1, 1, (150, 2)), random.uniform(-0.9, 0.9, (200, 2))

@@ -93,6 +93,7 @@ def single_precision():
         jax.config.update("jax_enable_x64", True)
 
 
+@pytest.mark.slow
 def test_levels_are_met_again_in_single_precision(machines):
     x, y = machines
     x = 7.3 * x + 1.1  # numbers that rounding changes
@@ -102,6 +103,7 @@ def test_levels_are_met_again_in_single_precision(machines):
         assert error(found.predict(x[600:])) < 0.3 * error(found.model.predict(x[600:]))
 
 
+@pytest.mark.slow
 def test_levels_go_with_the_selection(machines):
     x, y = machines
     found = inf.fit(x, y, levels=[0])

@@ -139,6 +139,7 @@ def test_a_saved_predictor_predicts_the_same(result, noisy, tmp_path):
         np.testing.assert_array_equal(end, expected)
 
 
+@pytest.mark.slow
 def test_none_is_kept_where_none_is_wanted_or_needed():
     rng = np.random.default_rng(6)
     x = rng.uniform(size=(300, 2))

@@ -105,6 +105,7 @@ def test_intervals_hold_new_measurements(law):
         result.intervals(new, 1.5)
 
 
+@pytest.mark.slow
 def test_noisy_data_get_an_average_whose_intervals_cover():
     rng = np.random.default_rng(2)
     x = rng.uniform(size=(400, 2))
@@ -224,6 +225,7 @@ def test_an_accuracy_ends_the_selection_with_the_plainest_model_that_has_it():
     assert found[0.3].options["modes"] == 4
 
 
+@pytest.mark.slow
 def test_an_accuracy_that_no_model_has_leaves_the_best_one():
     x, y = waves(1000)
     x, y = x[:, :1], y + np.random.default_rng(0).normal(size=len(y))

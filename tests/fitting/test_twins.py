@@ -43,6 +43,7 @@ def test_copies_that_agree_are_found_and_others_are_not():
     assert find_twins(x, z, np.ones(50), Repeats(np.array([0.45]), 30), total) is None
 
 
+@pytest.mark.slow
 def test_a_table_with_twins_predicts_measured_places_better_and_says_so():
     rng = np.random.default_rng(2)
     places = rng.uniform(size=(160, 3))

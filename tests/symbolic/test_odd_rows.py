@@ -25,6 +25,7 @@ def test_slips_are_suspects_and_rows_without_slips_are_not(noise):
     assert suspects(Data(tuple(x.T), y)) == (5, 20)
 
 
+@pytest.mark.slow
 def test_a_pole_is_no_slip():
     x, y = table()
     assert suspects(Data(tuple(x.T), y / (2.02 - x[:, 0]))) == ()
@@ -43,6 +44,7 @@ def test_too_few_rows_have_no_suspects():
     assert suspects(Data(tuple(x.T), y)) == ()
 
 
+@pytest.mark.slow
 def test_a_law_is_found_beside_slips_and_the_rows_are_named():
     x, _ = table(120)
     y = 3 * x[:, 0] * np.exp(-2 * x[:, 1])
@@ -95,6 +97,7 @@ def test_the_typical_size_of_normal_residuals_is_in_the_ratio_of_their_mean_squa
     )
 
 
+@pytest.mark.slow
 def test_a_row_without_which_a_column_is_constant_is_not_taken_away():
     t = np.linspace(0.1, 3, 60)
     other = np.where(np.arange(60) == 12, 2.0, 1.0)

@@ -197,7 +197,8 @@ def test_sympy(outside, link, tmp_path):
     import sympy
 
     # Continuous: in units of the inputs a breakpoint may be off by a rounding, and then lie in the other cell.
-    model = fitted(outside, degree=(3, 2, 1), link=link)
+    modes = 1 if link in BOUNDED else 3
+    model = fitted(outside, degree=(3, 2, 1), link=link, modes=modes)
     inf.export(model, "sympy", tmp_path / "formula.py")
     module = load_module(tmp_path / "formula.py")
     inside, beyond = points()
