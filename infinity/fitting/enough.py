@@ -105,15 +105,13 @@ def select_enough(samples: Samples, links: tuple[str, ...] | None, seed: int, ac
     if free and more and 0 <= y.min() < squares_count_from(y)[0]:
         norm = more[0]._replace(modes=SQUARE_MODES)
     for size in (*more, None):
-        # A norm's square takes polynomials at once, where other links are far off.
+        # A norm's square takes polynomials at once, where other links are far off; what is near takes finer sizes first.
         if norm is not None and errors[best] > far * accuracy:
             attempt(squared(y), norm)
             norm = None
         if size is None or found is not None:
             break
         errors[best], far = min(errors[best], attempt(best, size)), NEAR
-        if found is not None:
-            break
     return found
 
 
