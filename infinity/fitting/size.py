@@ -18,8 +18,8 @@ ROWS_PER_UNKNOWN = 4
 MOST_MODES = 10
 MOST_ELEMENTS = 5
 # An input of one sign spans decades where its ends are in this ratio, and so many rows lie within twice the distance of the nearest end from zero: those
-# of a range that begins at zero do not.
-DECADE, NEAR_ROWS = 10.0, 10
+# of a range that begins at zero do not. Beyond the largest ratio the ends of cells would be one number in single precision.
+DECADE, NEAR_ROWS, LARGEST_RATIO = 10.0, 10, 1e6
 
 
 class Size(NamedTuple):
@@ -89,7 +89,7 @@ def ratios(points: np.ndarray) -> tuple[float, ...]:
         low, near, far = float(sizes.min()), float(sizes[at]), float(sizes.max())
         one_sign = column.min() > 0 or column.max() < 0
         wide = one_sign and far >= DECADE * low and near <= 3 * low
-        found.append(float(np.copysign(far / low, column[0])) if wide else 1.0)
+        found.append(float(np.copysign(min(far / low, LARGEST_RATIO), column[0])) if wide else 1.0)
     return tuple(found)
 
 
