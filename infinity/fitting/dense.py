@@ -1,9 +1,12 @@
 r"""A Gaussian process on all measurements of a small table.
 
-    z ~ N(0, K + S),    k(x, x') = 1 + v prod_d m_d(|x_d - x'_d| / l_d),    m_d(t) = (1 + a_d t + b_d t^2 / 3) exp(-t),    S = diag(s^2 / w_i)
+    z ~ N(0, K + S),    k(x, x') = 1 + v prod_d m_d(|x_d - x'_d| / l_d),    S = diag(s^2 / w_i),
+    m_d(t) = (1 - c_d) (1 + a_d t + b_d t^2 / 3) exp(-t) + c_d exp(-t^2 / 6)
 
-The smoothness of an input, from 0 to 2, mixes Matérn's kernels of order 1/2, 3/2 and 5/2: `a = min(smoothness, 1)`, `b = max(smoothness - 1, 0)`. Lengths,
-smoothness, variance and noise maximise the likelihood of some of the measurements. Each measurement is predicted from all others without another solve:
+The smoothness of an input, from 0 to 3, mixes Matérn's kernels of order 1/2, 3/2 and 5/2 and their limit, Gauss's, of the curvature of the last one: `a`, `b`
+and `c` are how far it is above 0, 1 and 2, each at most 1. Lengths, smoothness, variance and noise maximise the likelihood of some of the measurements, once
+from a rough start in warped coordinates, and once, for laws without noise, from a smooth one in the coordinates of the box: along the warp's broken lines a
+smooth law is not smooth. Each measurement is predicted from all others without another solve:
 
     z_i - mean_i = [K^-1 z]_i / [K^-1]_ii,    var_i = 1 / [K^-1]_ii
 
@@ -11,7 +14,7 @@ smoothness, variance and noise maximise the likelihood of some of the measuremen
 """
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -21,20 +24,36 @@ from jaxtyping import Array, Float
 
 from ..compilation import quick_jit
 from .neighbours import SPREAD, TYPICAL, measured_anew
+from .warp import Warp, fit_warp, unwarped
 
 # Tables of up to so many rows: the factorisation is cubic.
 MOST_ROWS = 2000
-# Measurements whose likelihood is maximised, few at first, and the steps for each number of them.
-SCORED = {200: 40, 600: 20}
-SMOOTHEST = 2.0
+
+
+class _Start(NamedTuple):
+    """Where the search for a kernel begins.
+
+    **Fields:** smoothness and noise; the bounds of the smoothness; how many measurements make the likelihood for how many steps, few at first; the noise over
+    the variance beyond which what was found does not count.
+    """
+
+    smoothness: float
+    noise: float
+    bounds: tuple[float, float]
+    scored: dict[int, int]
+    most_noise: float
+
+
+ROUGH = _Start(0.5, 0.05, (0.0, 2.0), {200: 40, 600: 20}, np.inf)
+SMOOTH = _Start(3.0, 1e-8, (3.0, 3.0), {200: 40, 600: 20, 1000: 20}, 1e-4)
 _BATCH = 512
 
 
 class DenseProcess(eqx.Module):
     """The process given its measurements.
 
-    **Fields:** `points` `(N, D)`, `values` `(N, O)` and `weights` `(N,)` of the measurements; `lengths` and `smoothness` `(D,)` of the kernel; `variance` and
-    `noise`, of each output in units of `scale` `(O,)`.
+    **Fields:** `points` `(N, D)`, in its own coordinates, `values` `(N, O)` and `weights` `(N,)` of the measurements; `lengths` and `smoothness` `(D,)` of the
+    kernel; `variance` and `noise`, of each output in units of `scale` `(O,)`; the `warp` that makes its coordinates from those of the unit box.
     """
 
     points: Float[Array, "N D"]
@@ -45,13 +64,15 @@ class DenseProcess(eqx.Module):
     variance: Float[Array, ""]
     noise: Float[Array, ""]
     scale: Float[Array, " O"]
+    warp: Warp
 
     def many(self, x: Float[np.ndarray, "K D"]) -> tuple[Float[np.ndarray, "K O"], Float[np.ndarray, "K O"]]:
-        """The mean at many points, and the variance of a new measurement there."""
+        """The mean at many points of the unit box, and the variance of a new measurement there."""
         import scipy.linalg
 
         factor, solved = self._solved
         own = 1.0 + float(self.variance) + float(self.noise)
+        x = self.warp(x)
         means, variances = [np.zeros((0, len(self.scale)))], [np.zeros(0)]
         for at in range(0, len(x), _BATCH):
             rows = np.resize(x[at : at + _BATCH], (_BATCH, x.shape[1]))
@@ -76,7 +97,7 @@ class DenseProcess(eqx.Module):
         self, points: Float[np.ndarray, "n D"], values: Float[np.ndarray, "n O"], weights: Float[np.ndarray, " n"]
     ) -> "DenseProcess":
         """The same process given other measurements; those of weight zero are left out."""
-        return measured_anew(self, points, values, weights)
+        return measured_anew(self, self.warp(points), values, weights)
 
     @functools.cached_property
     def _solved(self) -> tuple[np.ndarray, np.ndarray]:
@@ -96,7 +117,7 @@ def fit_dense(
 ) -> DenseProcess:
     """Fit the process to measurements.
 
-    **Arguments:** points on a box of about unit size; values of about zero mean; weights; the seed that draws the measurements of the likelihood.
+    **Arguments:** points of the unit box; values of about zero mean; weights; the seed that draws the measurements of the likelihood.
 
     >>> import numpy as np
     >>> from infinity.fitting.dense import fit_dense
@@ -106,33 +127,52 @@ def fit_dense(
     >>> bool(abs(mean[0, 0] - 0.5 * np.sin(1.5)) < 1e-2)
     True
     """
-    import scipy.optimize  # slow to import
-
     kept = weights > 0
     points, values, weights = points[kept], values[kept], weights[kept] / weights[kept].mean()
     N, D = points.shape
     scale = np.sqrt(np.mean(values**2, axis=0))
     scale = np.where(scale > 0, scale, 1.0)
     order = np.random.default_rng(seed).permutation(N)
-    parameters = np.concatenate([np.full(D, np.log(TYPICAL)), np.full(D, 0.5), np.log([1.0, 0.05])])
-    bounds = [(np.log(1e-3), np.log(30.0))] * D + [(0.0, SMOOTHEST)] * D + [np.log([1e-4, 1e3]), np.log([1e-10, 30.0])]
-    for count, steps in SCORED.items():
-        some = order[:count]
-        pairs = np.tril_indices(len(some), -1)
-        apart = jnp.asarray(np.abs(points[some[pairs[0]]] - points[some[pairs[1]]]))
-
-        def goal(p, measured=(apart, pairs, values[some] / scale, weights[some])):
-            value, slope = _likelihood(p, *measured)
-            off = (p[:D] - np.log(TYPICAL)) / SPREAD
-            slope[:D] += off / SPREAD
-            return value + 0.5 * np.sum(off**2), slope
-
-        found: Any = scipy.optimize.minimize(
-            goal, parameters, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": steps}
-        )
-        parameters = found.x if np.all(np.isfinite(found.x)) else parameters
+    ends = []
+    for warp, start in ((fit_warp(points), ROUGH), (unwarped(D), SMOOTH)):
+        parameters = [np.full(D, np.log(TYPICAL)), np.full(D, start.smoothness), np.log([1.0, start.noise])]
+        bounds = [(np.log(1e-3), np.log(30.0))] * D + [start.bounds] * D + [np.log([1e-4, 1e3]), np.log([1e-12, 30.0])]
+        measured = [part[order] for part in (warp(points), values / scale, weights)]
+        search = functools.partial(_likeliest, measured, bounds)
+        first, *more = start.scored.items()
+        score, found = search(np.concatenate(parameters), *first)
+        if found[-1] - found[-2] < np.log(start.most_noise):
+            ends.append((score, found, search, more, warp))
+    # The likelier one goes on with more measurements.
+    _, parameters, search, more, warp = min(ends, key=lambda end: end[0])
+    for count, steps in more:
+        _, parameters = search(parameters, count, steps)
     kernel = _unpacked(parameters)
-    return DenseProcess(*(jnp.asarray(a) for a in (points, values, weights, *kernel, scale)))
+    arrays = (jnp.asarray(a) for a in (warp(points), values, weights, *kernel, scale))
+    return DenseProcess(*arrays, warp=warp)
+
+
+def _likeliest(
+    measured: list[np.ndarray], bounds: list[Any], parameters: np.ndarray, count: int, steps: int
+) -> tuple[float, np.ndarray]:
+    """The least negative logarithm of the likelihood of the first measurements, with what is known of the lengths, and where it is."""
+    import scipy.optimize  # slow to import
+
+    points, Z, W = (part[:count] for part in measured)
+    D = points.shape[1]
+    pairs = np.tril_indices(len(points), -1)
+    apart = jnp.asarray(np.abs(points[pairs[0]] - points[pairs[1]]))
+
+    def goal(p):
+        value, slope = _likelihood(p, apart, pairs, Z, W)
+        off = (p[:D] - np.log(TYPICAL)) / SPREAD
+        slope[:D] += off / SPREAD
+        return value + 0.5 * np.sum(off**2), slope
+
+    found: Any = scipy.optimize.minimize(
+        goal, parameters, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": steps}
+    )
+    return (float(found.fun), found.x) if np.all(np.isfinite(found.x)) else (np.inf, parameters)
 
 
 def _unpacked(p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -144,7 +184,7 @@ def _unpacked(p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.nda
 
 def _least() -> float:
     """The least noise, in units of the whole variance: the covariances are rounded to the precision that JAX works in."""
-    return float(np.sqrt(jnp.finfo(jnp.result_type(float)).eps))
+    return float(jnp.finfo(jnp.result_type(float)).eps) ** 0.7
 
 
 def _likelihood(p: np.ndarray, apart: Float[Array, "pairs D"], pairs: Any, Z: np.ndarray, W: np.ndarray):
@@ -178,8 +218,9 @@ def _likelihood(p: np.ndarray, apart: Float[Array, "pairs D"], pairs: Any, Z: np
 
 
 def _correlation(t: Float[Array, "*b D"], smoothness: Float[Array, " D"]) -> Float[Array, "*b"]:
-    a, b = jnp.clip(smoothness, 0, 1), jnp.clip(smoothness - 1, 0, 1) / 3
-    return jnp.exp(jnp.sum(jnp.log1p(t * (a + t * b)) - t, axis=-1))
+    a, b, c = (jnp.clip(smoothness - order, 0, 1) for order in range(3))
+    mixed = (1 - c) * (1 + t * (a + t * b / 3)) + c * jnp.exp(t - t**2 / 6)
+    return jnp.exp(jnp.sum(jnp.log(jnp.maximum(mixed, jnp.finfo(mixed.dtype).tiny)) - t, axis=-1))
 
 
 @quick_jit

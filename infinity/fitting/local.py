@@ -1,6 +1,6 @@
 r"""What is local in a table: what the measurements near by say, beside the separable model.
 
-    u(x) = (1 - s) v(x) + s l(x),    l(x) = (1 - t) [a(x) + r(w(x))] + t g(w(x))
+    u(x) = (1 - s) v(x) + s l(x),    l(x) = (1 - t) [a(x) + r(w(x))] + t g(x)
 
 `v` is the separable model, `a` an additive law, `r` a Gaussian process of its residuals on the nearest measurements in warped coordinates `w`. The additive
 law does not follow what happens at single points, so that its residuals still show it. In small tables `g` is a Gaussian process on all measurements, which
@@ -58,7 +58,7 @@ class LocalStage(eqx.Module):
         near = (evaluate(self.law, points) + mean, np.sqrt(variance))
         if self.dense is None:
             return near
-        mean, variance = self.dense.many(points)
+        mean, variance = self.dense.many(self._unit(x))
         return self.dense_balance.mixed(near, (mean, np.sqrt(variance)))
 
     @property
@@ -82,7 +82,7 @@ class LocalStage(eqx.Module):
         law = _law(self.law, points, z, weights)
         process = self.process.given(points, z - evaluate(law, points), weights)
         twins = None if self.twins is None else self.twins.given(x, z, weights)
-        dense = None if self.dense is None else self.dense.given(points, z, weights)
+        dense = None if self.dense is None else self.dense.given(self._unit(x), z, weights)
         where = lambda stage: (stage.law, stage.process, stage.twins, stage.dense)
         return eqx.tree_at(where, self, (law, process, twins, dense), is_leaf=lambda leaf: leaf is None)
 
@@ -119,7 +119,10 @@ class LocalStage(eqx.Module):
         return new
 
     def _warped(self, x: np.ndarray) -> np.ndarray:
-        return self.warp(unit_box(x, self.lower, self.upper))
+        return self.warp(self._unit(x))
+
+    def _unit(self, x: np.ndarray) -> np.ndarray:
+        return unit_box(x, self.lower, self.upper)
 
 
 def fit_local(
@@ -148,7 +151,7 @@ def fit_local(
     dense, balance = None, equal(z.shape[1])
     kept = weights > 0
     if np.sum(kept) <= MOST_ROWS:
-        dense = fit_dense(points, z, weights, seed)
+        dense = fit_dense(unit, z, weights, seed)
         own = leverages(start, *(jnp.asarray(a) for a in (points, z, weights)))
         mean, variance = process.left_out()
         near = (z[kept] - (left / (1 - own))[kept] + mean, np.sqrt(variance))

@@ -62,7 +62,7 @@ class Predictor(eqx.Module):
     def intervals(self, x: Any, level: float = 0.9) -> tuple[Any, Any]:
         r"""Intervals that hold a new measurement with a given probability.
 
-        The share of measurements inside is at least `level` on average.
+        The share of measurements inside is `level` on average, to one part in as many rows as were held out.
 
         **Arguments:** `x` of shape `(N, D)` in physical units; the `level`, above 0 and below 1.
 

@@ -50,6 +50,8 @@ LINK_WORTHWHILE = 0.8
 FUNCTIONS, MORE_MODES, FEW_MODES, MOST_MODES = 8, 2.5, 6, 20
 DENSE_MODES, DENSE_ROWS_PER_UNKNOWN = 8, 1.5
 SQUARE_MODES, SQUARE_STARTS = 16, 3
+# Further starts are tried where the first one left less than this share of the error.
+SQUARE_PROMISING = 0.9
 RICH_FUNCTIONS, RICH_MODES, RICH_ROWS_PER_UNKNOWN = 12, 8, 1.2
 # Below this error more modes are not worth their time.
 RANK_ABOVE = 1e-3
@@ -280,31 +282,30 @@ def select(
     smooth = sized(FUNCTIONS - 1, FUNCTIONS, modes, ROWS_PER_UNKNOWN) if functions == FUNCTIONS else None
     if smooth is not None:
         attempt(best[0].link, smooth, functions)
-    square = None
-    if free and best[0].error > CLEAN and 0 <= y.min() < squares_count_from(y)[0]:
+    chosen, square = best[0], None
+    if free and chosen.error > CLEAN and 0 <= y.min() < squares_count_from(y)[0]:
         # A norm has a kink at zero that no number of modes describes; its square may have none, but needs all of its modes at once.
         square = sized(FUNCTIONS - 1, FUNCTIONS, SQUARE_MODES, DENSE_ROWS_PER_UNKNOWN)
-        others = best[0].error
         for first in range(SQUARE_STARTS if square is not None else 0):
             tried, fit = attempt(squared(y), square, FUNCTIONS, first=first)
-            if tried.error < others and not fit.converged:
+            if tried.error < chosen.error and not fit.converged:
                 attempt(squared(y), square, FUNCTIONS, pilot=fit)
-            if best[1] is not square or best[0].error < CLEAN:
+            if best[0].error < CLEAN or best[0].error > SQUARE_PROMISING * chosen.error:
                 break
-    if square is None or best[1] is not square:
-        chosen = best[0]
+    if best[0] is chosen or best[0].error > CLEAN:
+        # A square that leaves much over may be better than few modes and no better than many.
         if chosen.error < CLEAN or modes < FEW_MODES:
             # Without noise a smooth law is pinned down by few rows an unknown, and what few modes leave over looks like noise.
             dense = sized(FUNCTIONS - 1, FUNCTIONS, DENSE_MODES, DENSE_ROWS_PER_UNKNOWN)
             if dense is not None and dense.modes > modes:
                 attempt(chosen.link, dense, FUNCTIONS)
         larger = sized(chosen.degree, functions, min(round(MORE_MODES * modes), MOST_MODES), ROWS_PER_UNKNOWN)
-        if larger is not None and larger.modes > modes >= FEW_MODES and chosen.error > RANK_ABOVE:
+        if larger is not None and larger.modes > modes >= FEW_MODES and best[0].error > RANK_ABOVE:
             attempt(chosen.link, larger, functions)
         # Where many modes win there are rows enough for them, and finer functions of fewer would cost more than they give.
         wide = best[1] is larger
         rich = None
-        if chosen.error > CLEAN and not wide:
+        if best[0].error > CLEAN and not wide:
             # One start of a rich model errs wildly where there are few data, the average of two does not; the evidence decides how much of it is used.
             rich, count = sized(3, RICH_FUNCTIONS, RICH_MODES, RICH_ROWS_PER_UNKNOWN), RICH_FUNCTIONS
             if rich is None or rich.modes < FEW_MODES:
@@ -312,7 +313,7 @@ def select(
             rich = rich if rich is not None and rich.unknowns(outputs) > chosen.unknowns else None
             if rich is not None:
                 attempt(chosen.link, rich, count, starts=2)
-        if chosen.error > FINE_ABOVE and rich is None and not wide:
+        if best[0].error > FINE_ABOVE and rich is None and not wide:
             # The evidence decides how much of a fine spline is used, so that it needs fewer rows an unknown.
             finer = sized(3, FINE_FUNCTIONS, FINE_MODES, FINE_ROWS_PER_UNKNOWN)
             if finer is not None:

@@ -2,11 +2,10 @@ r"""How far predictions may be off: the variance from the parameters, and interv
 
     var u(x) = J(x) V J(x)^T + (sigma / g'(u))^2,    interval = g(u(x) +- q std u(x))
 
-`q` is the empirical quantile of `|u_i - u(x_i)| / std u(x_i)` over n held-out rows, its `ceil((n + 1) level)`-th smallest value: split conformal
-prediction with normalised scores (Lei et al., J. Am. Stat. Assoc. 113, 2018), which covers what it says whether noise or the model's own error dominates.
+`q` is the empirical quantile of `|u_i - u(x_i)| / std u(x_i)` over n held-out rows, their `(n + 1) level`-th smallest value, interpolated where that is no
+whole number: split conformal prediction with normalised scores (Lei et al., J. Am. Stat. Assoc. 113, 2018), which covers what it says whether noise or the
+model's own error dominates. The next whole number would cover at least the level, and with few rows much more: 27 of 29 for nine tenths of 28 rows.
 """
-
-import math
 
 import equinox as eqx
 import jax
@@ -75,7 +74,7 @@ def conformal_quantile(scores: Float[np.ndarray, " n"], level: float) -> float:
 
     **Arguments:** the scores of the held-out rows; the `level`, between 0 and 1.
 
-    **Returns:** the `ceil((n + 1) level)`-th smallest score; the largest where there are too few rows for the level.
+    **Returns:** the `(n + 1) level`-th smallest score, interpolated; the largest where there are too few rows for the level.
 
     >>> import numpy as np
     >>> from infinity.fitting.uncertainty import conformal_quantile
@@ -83,4 +82,4 @@ def conformal_quantile(scores: Float[np.ndarray, " n"], level: float) -> float:
     18.0
     """
     n = len(scores)
-    return float(np.sort(scores)[min(math.ceil((n + 1) * level), n) - 1])
+    return float(np.interp((n + 1) * level, np.arange(1, n + 1), np.sort(scores)))

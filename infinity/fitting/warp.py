@@ -43,6 +43,12 @@ def fit_warp(x: Float[np.ndarray, "N D"]) -> Warp:
     return Warp(*(jnp.asarray(np.stack(part)) for part in zip(*padded, strict=True)))
 
 
+def unwarped(dimensions: int) -> Warp:
+    """The maps that leave the unit box as it is."""
+    ends = jnp.tile(jnp.array([0.0, 1.0]), (dimensions, 1))
+    return Warp(ends, ends)
+
+
 def half_ranked(column: Float[np.ndarray, " N"]) -> tuple[Float[np.ndarray, " K"], Float[np.ndarray, " K"]]:
     """Knots and heights of the map of one input, at most `LINES` of them."""
     values, counts = np.unique(column, return_counts=True)

@@ -9,12 +9,13 @@ from infinity.fitting.balance import best_balance, equal
 from infinity.fitting.dense import DenseProcess, _likelihood, fit_dense
 from infinity.fitting.local import fit_local
 from infinity.fitting.neighbours import fit_process
+from infinity.fitting.warp import unwarped
 from infinity.models.evaluator import evaluate
 
 
 def some_process(points, values, weights):
     kernel = (np.array([0.4, 0.8]), np.array([1.4, 0.3]), 1.3, 0.1, np.array([1.0, 3.0]))
-    return DenseProcess(*(jnp.asarray(a) for a in (points, values, weights, *kernel)))
+    return DenseProcess(*(jnp.asarray(a) for a in (points, values, weights, *kernel)), warp=unwarped(2))
 
 
 @pytest.fixture
@@ -71,10 +72,11 @@ def test_the_slope_of_the_likelihood_is_that_of_differences(measured):
     points, values, weights = measured
     pairs = np.tril_indices(40, -1)
     apart = jnp.asarray(np.abs(points[pairs[0]] - points[pairs[1]]))
-    p = np.array([-0.3, 0.2, 0.4, 1.5, 0.2, -2.0])
     at = lambda p: _likelihood(p, apart, pairs, values, weights)
-    differences = [(at(p + 1e-5 * e)[0] - at(p - 1e-5 * e)[0]) / 2e-5 for e in np.eye(6)]
-    np.testing.assert_allclose(at(p)[1], differences, rtol=1e-6)
+    for smoothness in (0.4, 1.5), (1.3, 2.6):
+        p = np.array([-0.3, 0.2, *smoothness, 0.2, -2.0])
+        differences = [(at(p + 1e-5 * e)[0] - at(p - 1e-5 * e)[0]) / 2e-5 for e in np.eye(6)]
+        np.testing.assert_allclose(at(p)[1], differences, rtol=1e-6)
 
 
 def test_it_finds_noise_lengths_and_smoothness():
@@ -89,6 +91,20 @@ def test_it_finds_noise_lengths_and_smoothness():
     new = rng.uniform(size=(200, 3))
     error = process.many(new)[0][:, 0] - np.sin(9 * new[:, 0]) - 0.5 * new[:, 1]
     assert np.sqrt(np.mean(error**2)) < 0.05
+
+
+def test_a_smooth_law_without_noise_has_the_smooth_kernel_of_its_own_coordinates():
+    rng = np.random.default_rng(4)
+    x, new = rng.uniform(size=(200, 2)) ** 2, rng.uniform(size=(100, 2))
+    law = lambda x: np.exp(x[:, :1]) * np.cos(3 * x[:, :1] * x[:, 1:])
+    process = fit_dense(x, law(x), np.ones(200), 0)
+    assert np.all(np.asarray(process.smoothness) == 3)
+    np.testing.assert_allclose(process.points, x, atol=1e-15)
+    assert np.sqrt(np.mean((process.many(new)[0] - law(new)) ** 2)) < 1e-4
+    again = process.given(x[:150], law(x[:150]), np.ones(150))
+    assert np.sqrt(np.mean((again.many(new)[0] - law(new)) ** 2)) < 1e-3
+    noisy = fit_dense(x, law(x) + 0.1 * rng.normal(size=(200, 1)), np.ones(200), 0)
+    assert np.all(np.asarray(noisy.smoothness) <= 2)
 
 
 def test_the_same_table_in_other_units_gives_the_same_numbers(measured):

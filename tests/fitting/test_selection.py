@@ -57,13 +57,13 @@ def test_variance_is_that_of_the_jacobian():
     np.testing.assert_allclose(parameter_variance(model, x, V), expected, rtol=1e-9)
 
 
-def test_quantile_covers_at_least_its_level():
-    """A new score exceeds the quantile with a probability of at most one minus the level, whatever its distribution."""
+def test_quantile_covers_its_level():
+    """A new score exceeds the quantile with a probability of one minus the level, whatever its distribution."""
     rng = np.random.default_rng(0)
-    draws = rng.exponential(size=(4000, 40)) ** 2
+    draws = rng.exponential(size=(4000, 30)) ** 2
     for level in (0.5, 0.9):
         inside = [row[-1] <= conformal_quantile(row[:-1], level) for row in draws]
-        assert level - 0.02 < np.mean(inside) < level + 0.05
+        assert level - 0.02 < np.mean(inside) < level + 0.02
 
 
 @pytest.fixture(scope="module")
@@ -246,3 +246,14 @@ def test_an_accuracy_goes_with_a_model_that_is_selected():
         inf.fit(x, y, accuracy=0.1, modes=3)
     with pytest.raises(ValueError, match="accuracy ends the selection of a model; leave out"):
         inf.fit(x, y, accuracy=0.1, local=True)
+
+
+@pytest.mark.slow
+def test_a_square_that_is_better_than_few_modes_does_not_keep_from_more():
+    """Few rows carry one mode of cubic splines; the square of the target, with five modes, is much better, and the law itself with five modes exact."""
+    x = np.random.default_rng(2).uniform(size=(1000, 10))
+    y = 10 * np.sin(np.pi * x[:, 0] * x[:, 1]) + 20 * (x[:, 2] - 0.5) ** 2 + 10 * x[:, 3] + 5 * x[:, 4]
+    result = inf.fit(x, y, seed=2)
+    assert any(trial.link.startswith("square") for trial in result.trials)
+    assert result.options["link"] == "identity"
+    assert result.metrics["heldout"]["nrmse"] < 1e-4
