@@ -193,9 +193,13 @@ def _starts(grid, surrogates: Callable, r: int, P: int, seed: int) -> Iterator[t
     """Starts, the most promising first, each with half a sum of squares a degree of freedom that a good fit reaches."""
     if grid is not None:
         Y, steps = grid
-        for exact in (True, False):
-            found = lattice_starts(Y, r, P, steps=steps, exact=exact, seed=seed)
-            yield from ((start, found.variance) for start in found.starts)
+        exact = lattice_starts(Y, r, P, steps=steps, exact=True, seed=seed)
+        if len(exact.starts) == 1:
+            yield exact.starts[0], 0.0
+        noisy = lattice_starts(Y, r, P, steps=steps, exact=False, seed=seed)
+        # Where a pole was missed, what the others leave says nothing of a good fit.
+        variance = min(exact.variance, noisy.variance)
+        yield from ((start, variance) for start in noisy.starts + exact.starts)
         return
     for Y, steps in surrogates(r):
         # What a smooth surrogate leaves says nothing about the samples: only an exact fit ends the search early.

@@ -19,6 +19,8 @@ from .pencil import esprit, subspace
 # Energy of a block of the core, relative to the largest, that is rounding of exact data.
 _ROUNDING = 1e-16
 RESTARTS = 60
+# Lengths of the windows that a noisy Hankel matrix is tried with, as shares of the samples along an axis.
+WINDOWS = (0.5, 0.65, 0.8)
 
 
 class Start(NamedTuple):
@@ -36,7 +38,17 @@ def axis_poles(Y: np.ndarray, axis: int, step: float, most: int, exact: bool) ->
     if len(fibres) > n:
         # A rotation of the fibres keeps their space: no more of them than samples are needed.
         fibres = np.asarray(np.linalg.qr(fibres, mode="r"))
-    rows = max(n // 2 + 1, min(2 * most + 1, n - 1)) if exact else max(n // 2, min(2 * most + 1, n - 1))
+    if exact:
+        lengths = [max(n // 2 + 1, min(2 * most + 1, n - 1))]
+    else:
+        lengths = sorted({max(int(share * n), min(2 * most + 1, n - 1)) for share in WINDOWS})
+    tried = [_poles(fibres, rows, step, most, exact) for rows in lengths]
+    return min(tried, key=lambda poles: poles[0])[1:]
+
+
+def _poles(fibres: np.ndarray, rows: int, step: float, most: int, exact: bool) -> tuple[float, np.ndarray, np.ndarray]:
+    """The sum of squares that the rates from a Hankel matrix of so many rows leave, and these rates."""
+    n = fibres.shape[1]
     space = subspace(fibres, rows)
     order = min(2 * most, space.vectors.shape[1] - 1, rows - 1)
     if exact:
@@ -44,11 +56,15 @@ def axis_poles(Y: np.ndarray, axis: int, step: float, most: int, exact: bool) ->
     poles = esprit(space.vectors[:, :order], step)
     there = np.asarray(poles.present)
     alpha, omega = np.asarray(poles.alpha)[there], np.asarray(poles.omega)[there]
-    B = basis(np.arange(n) * step - 0.5 * (n - 1) * step, alpha, omega)
+    t = np.arange(n) * step - 0.5 * (n - 1) * step
+    B = basis(t, alpha, omega)
     coefficients = np.linalg.lstsq(B, fibres.T)[0].reshape(len(alpha), 2, -1)
     energy = np.sum(coefficients**2, axis=(1, 2)) * np.sum((B**2).reshape(n, len(alpha), 2), axis=(0, 2))
     kept = np.argsort(-energy)[:most]
-    return alpha[kept], omega[kept]
+    alpha, omega = alpha[kept], omega[kept]
+    B = basis(t, alpha, omega)
+    left = np.sum((B @ np.linalg.lstsq(B, fibres.T)[0] - fibres.T) ** 2)
+    return float(left), alpha, omega
 
 
 def basis(t: np.ndarray, alpha: np.ndarray, omega: np.ndarray) -> np.ndarray:
