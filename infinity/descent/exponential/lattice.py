@@ -2,7 +2,8 @@ r"""Sums of products of atoms on a tensor grid: poles a dimension, then which of
 
     Y = sum_j f_j1 (x) ... (x) f_jD,    f_jd = B_d b_jd,    Y = C x_1 B_1 ... x_D B_D
 
-The poles of dimension `d` come from one Hankel matrix of all the fibres along it. In the basis `B_d` of their cosines and sines the core `C` holds one
+The poles of dimension `d` come from one Hankel matrix of all the fibres along it; with noise matrices of several lengths are tried, and the poles that leave
+least of the fibres are taken. In the basis `B_d` of their cosines and sines the core `C` holds one
 block of rank one for each term. Without noise the blocks are the connected parts of the core; with noise the assignment of atoms to terms that holds most
 of its energy is searched.
 """
@@ -32,7 +33,7 @@ class Start(NamedTuple):
 
 
 def axis_poles(Y: np.ndarray, axis: int, step: float, most: int, exact: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The rates `(K,)`, `(K,)` along one axis of the grid, at most `most` of them, in falling energy."""
+    """The rates `(K,)`, `(K,)` along one axis of the grid, at most `most` of them, in falling energy, from the window that leaves least of the samples."""
     n = Y.shape[axis]
     fibres = np.moveaxis(Y, axis, -1).reshape(-1, n)
     if len(fibres) > n:
