@@ -184,7 +184,9 @@ def _unpacked(p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.nda
 
 def _least() -> float:
     """The least noise, in units of the whole variance: the covariances are rounded to the precision that JAX works in."""
-    return float(jnp.finfo(jnp.result_type(float)).eps) ** 0.7
+    eps = float(jnp.finfo(jnp.result_type(float)).eps)
+    # In single precision the rounding of thousands of rows adds up to more than the smaller power.
+    return eps ** (0.7 if eps < 1e-10 else 0.5)
 
 
 def _likelihood(p: np.ndarray, apart: Float[Array, "pairs D"], pairs: Any, Z: np.ndarray, W: np.ndarray):

@@ -3,9 +3,8 @@ r"""Sums of products of atoms on a tensor grid: poles a dimension, then which of
     Y = sum_j f_j1 (x) ... (x) f_jD,    f_jd = B_d b_jd,    Y = C x_1 B_1 ... x_D B_D
 
 The poles of dimension `d` come from one Hankel matrix of all the fibres along it; with noise matrices of several lengths are tried, and the poles that leave
-least of the fibres are taken. In the basis `B_d` of their cosines and sines the core `C` holds one
-block of rank one for each term. Without noise the blocks are the connected parts of the core; with noise the assignment of atoms to terms that holds most
-of its energy is searched.
+least of the fibres are taken. In the basis `B_d` of their cosines and sines the core `C` holds one block of rank one for each term. Without noise the blocks
+are the connected parts of the core; with noise the assignment of atoms to terms that holds most of its energy is searched.
 """
 
 import itertools
