@@ -199,7 +199,7 @@ class AbstractBasis(eqx.Module):
         chosen = self.degree + 3 if points is None else points
         rows, values, weights = self.sampled(0, chosen)
         samples = jax.vmap(f)(self.quadrature(chosen)[0])
-        parts = jnp.einsum("q,qi,q...->qi...", weights, values, samples)
+        parts = jnp.einsum("q,qi,q...->qi...", weights, values, samples, precision="highest")
         return jnp.zeros((self.size, *samples.shape[1:]), parts.dtype).at[rows].add(parts)
 
     def project(self, f: Function, points: int | None = None) -> Float[Array, "{self.size} *outputs"]:

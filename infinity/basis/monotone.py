@@ -87,7 +87,8 @@ class CoordinateMap(eqx.Module):
         """The image of a point `t`, shape `()`; **returns** shape `()`."""
         basis, coefficients = self.spline(t.dtype)
         first, values = basis.local(t)
-        return jax.lax.dynamic_slice_in_dim(coefficients, first, basis.width) @ values
+        lives = jax.lax.dynamic_slice_in_dim(coefficients, first, basis.width)
+        return jnp.matmul(lives, values, precision="highest")
 
     def frozen(self) -> "CoordinateMap":
         """The same map with its increments held."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 
+from ..precision import full_products
 from . import rules  # noqa: F401 (fills the table of rules)
 from .analysis import Analysis, Finding, analyse
 from .labels import Block, Leaf, block
@@ -114,6 +115,7 @@ class Certificate:
         )
 
 
+@full_products
 def certify(fn: Callable[..., Any], params: Any, *args: Any) -> Certificate:
     r"""How the parameters enter `fn(params, *args)`.
 

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from ..precision import full_products
 from .ledger import Ledger
 from .lines import HIGHEST_DEGREE, joint_length, loss_length, residual_length
 from .multilinear import MAX_SWEEPS, affine_block_sweeps, quadratic_block_sweeps
@@ -48,6 +49,7 @@ class OuterStep(NamedTuple):
     ledger: Ledger
 
 
+@full_products
 def step_residuals(
     residual: Callable,
     theta: Float[Array, " P"],
@@ -138,6 +140,7 @@ def _relative_gradient(spectrum: Spectrum, theta: Float[Array, " P"]) -> Float[A
     return jnp.linalg.norm(spectrum.gradient) / jnp.where(scale > 0, scale, 1.0)
 
 
+@full_products
 def step_loss(
     loss: Callable,
     theta: Float[Array, " P"],

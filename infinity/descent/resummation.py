@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from ..closure import Certificate, certify
+from ..precision import full_products
 from .directions import along
 from .homomorphism import Program, polynomial_program, resummed, terminating
 from .polynomials import lowest, lowest_of_squares
@@ -102,6 +103,7 @@ class Line(eqx.Module):
         return t.astype(self.zero.dtype)
 
 
+@full_products
 def resum(fn: Callable, params: PyTree, direction: PyTree, *args) -> Line:
     r"""The closed form of `t -> fn(params + t direction, *args)`.
 

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..precision import full_products
 from .directions import along
 from .homomorphism import slopes
 from .ledger import Ledger
@@ -54,6 +55,7 @@ def grid(residual: Callable, theta: Float[Array, " P"], position: int, points: i
     return jnp.where(apart, rates, here + jnp.linspace(-3, 3, len(rates), dtype=theta.dtype) / largest)
 
 
+@full_products
 def starting_points(
     residual: Callable, theta: Float[Array, " P"], plan: Plan, key: PRNGKeyArray, ledger: Ledger
 ) -> tuple[Float[Array, "S P"], Ledger]:

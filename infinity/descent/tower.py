@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from ..closure import jax_internals
+from ..precision import full_products
 from .directions import Along, along
 
 
@@ -55,6 +56,7 @@ def horner(coefficients: Array, t) -> Array:
     return value
 
 
+@full_products
 def tower(fn: Callable, params: PyTree, direction: PyTree, order: int, *args) -> Tower:
     r"""Taylor coefficients of `t -> fn(params + t direction, *args)` at `t = 0`.
 

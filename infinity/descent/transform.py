@@ -20,6 +20,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from ..closure import certify
+from ..precision import full_products
 from .ledger import Ledger
 from .outer import DAMPINGS, OuterStep, step_loss, step_residuals
 from .plan import Plan, plan_loss, plan_residuals
@@ -168,6 +169,7 @@ def _after(state: TransformState, outer: OuterStep, finite: Array, triangle: Arr
     return TransformState(count, *losses, outer.converged & finite, iterations, triangle, mu)
 
 
+@full_products
 def _short_step(
     residual: Callable, theta: Array, plan: Plan, mu: Array, settings: dict[str, Any]
 ) -> tuple[OuterStep, Array]:
@@ -242,6 +244,7 @@ def _held_back(triangle: Array, theta: Array, damping: float) -> Callable[[Array
     return rows
 
 
+@full_products
 def _remembered(evaluate: Callable, theta: Array, triangle: Array, average: float) -> Array:
     """The root of the normal matrix of this and the past batches."""
     J = jacobian(evaluate, theta)

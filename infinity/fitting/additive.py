@@ -15,6 +15,7 @@ from ..descent.evidence import BlockPenalty, Evidence, affine_optimum, covarianc
 from ..descent.streaming import accumulate, chunked
 from ..models import KHRONOS
 from ..models.separable import design
+from ..shapes import rows_at_once
 from .roughness import roughness_penalty
 from .stacked import Layout, Stacked, flattened, stack, unstack
 from .uncertainty import parameter_variance
@@ -47,7 +48,8 @@ def leverages(
 def _problem(start: KHRONOS, x, y, weights):
     stacked = stack(start)
     penalty = roughness_penalty(start.bases, Layout.of(stacked), x.dtype)
-    arrays, w, chunks = chunked((x, y), weights, _CHUNK)
+    size = rows_at_once(_CHUNK, len(x), penalty.kept.size * y.shape[1])
+    arrays, w, chunks = chunked((x, y), weights, size)
     return stacked, start.bases, penalty, (*arrays, w), jnp.asarray(chunks)
 
 

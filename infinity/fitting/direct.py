@@ -25,13 +25,14 @@ from ..descent.evidence import Evidence, covariance
 from ..descent.streaming import chunked
 from ..descent.windows import Group, tiled
 from ..models import AbstractSeparable
+from ..shapes import rows_at_once
 from .roughness import BlockPenalty, roughness_penalty
 from .stacked import Layout, Stacked, flattened, stack, unstack
 from .step import AT_REST, Data, Problem, State, advance, designs, starting_state
 
 Progress = Callable[[dict[str, Any]], None]
 
-# Samples in a chunk, by the most samples it serves: enough to keep a matrix product busy, few enough to stay in the cache and to waste little of the last.
+# Samples in a chunk on a CPU, by the most samples it serves: enough to keep it busy, few enough to stay in its cache and to waste little of the last.
 CHUNKS = {512: 64, 4096: 128}
 CHUNK = 512
 # Samples an unknown in the first stage, and for the Gram matrix in the second; where weights differ, samples that tell as much.
@@ -45,7 +46,7 @@ LAST_ITERATIONS = 40
 CALM_STEPS = 4
 # Basis functions are kept for all samples where this many numbers hold them, and evaluated chunk by chunk beyond.
 KEPT_NUMBERS = 2**25
-# Windows pay from here on: their products are smaller and touch more memory.
+# Windows pay from here on, on a CPU: their products are smaller and touch more memory, and each has to wait for the one before.
 WINDOWS_PAY = 0.4
 
 
@@ -200,7 +201,8 @@ def fit_separable(
     counted = np.array(weights)
     if rows is not None:
         counted[rows:] = 0.0  # a chunk may hold both
-    size = next((size for most, size in CHUNKS.items() if max(N, capacity or 0) <= most), CHUNK)
+    room = max(N, capacity or 0)
+    size = rows_at_once(next((size for most, size in CHUNKS.items() if room <= most), CHUNK), room, P * O)
     (a, b), w, chunks = chunked((x, y), counted, size, capacity)
     bases = model.bases
     if N * layout.D * layout.n <= KEPT_NUMBERS:
@@ -211,7 +213,8 @@ def fit_separable(
     def stage(used: int, shaping: int) -> Problem:
         share = per_chunk[:used].sum() / per_chunk[:shaping].sum()
         tiles = None
-        if bases is None and layout.windowed([basis.width for basis in model.bases]) <= WINDOWS_PAY * penalty.kept.size:
+        narrow = layout.windowed([basis.width for basis in model.bases]) <= WINDOWS_PAY * penalty.kept.size
+        if bases is None and narrow and jax.default_backend() == "cpu":
             tiles = tiled(_groups(model, layout, x[: shaping * size]), P)
         return Problem(
             bases=bases,

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..descent.solver import warn_single_precision
 from ..models import AION, AbstractSeparable, HiDeNN, Oblique
+from ..precision import full_products
 from .adaptive import adapted_to
 from .aion import solve_aion
 from .arguments import check_accuracy, checked_model, checked_policy, checked_weights, held_out, is_exponential
@@ -34,6 +35,7 @@ from .tensor import fit_tensor
 from .timing import Stopwatch
 
 
+@full_products
 def fit(
     x: Any,
     y: Any,

@@ -15,6 +15,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from ..models import AbstractSeparable
+from ..precision import full_products
 from .fitted import Fitted
 from .levels import LevelEffects, with_effects
 from .links import LINKS
@@ -122,6 +123,7 @@ class Predictor(eqx.Module):
         return mean, u, std
 
 
+@full_products
 @eqx.filter_jit
 def _variance(model: Fitted, x: Float[Array, "N D"], covariance: Float[Array, "P P"]) -> Float[Array, "N O"]:
     params, static = eqx.partition(model, eqx.is_inexact_array)

@@ -16,12 +16,14 @@ import scipy.linalg
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
+from ..precision import full_products
 from .fitted import Fitted
 from .result import Result
 
 _BATCH = 1024
 
 
+@full_products
 def sample_next(result: Result, count: int, candidates: int = 4096, seed: int = 0) -> Any:
     """Choose points that tell a fit the most.
 

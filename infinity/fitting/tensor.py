@@ -20,6 +20,7 @@ from ..descent.streaming import Normal, accumulate, chunked
 from ..models import HiDeNN
 from ..models.on_axes import rebuilt
 from ..models.separable import design
+from ..shapes import rows_at_once
 from .generic import GenericFit, certificate_of, residuals_of, stationarity_of
 from .roughness import integrals
 
@@ -44,7 +45,7 @@ def fit_tensor(
             f"the model has {P} values for each output; the direct solve takes at most {MOST_VALUES}. Use fewer elements, or the separable INN or KHRONOS."
         )
     penalty = _penalty(bases, x.dtype)
-    arrays, w, chunks = chunked((x, y), weights, _CHUNK)
+    arrays, w, chunks = chunked((x, y), weights, rows_at_once(_CHUNK, len(x), P))
     solved = [_solve(bases, penalty, (arrays[0], arrays[1][..., o : o + 1], w), jnp.asarray(chunks)) for o in range(O)]
     values = jnp.stack([theta for theta, _, _ in solved], axis=-1).reshape(shape)
     fitted = rebuilt(model, values=values)

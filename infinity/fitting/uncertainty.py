@@ -16,12 +16,15 @@ from jaxtyping import Array, Float
 from ..basis import AbstractBasis
 from ..models import AbstractSeparable
 from ..models.separable import design
+from ..precision import full_products
+from ..shapes import rows_at_once
 from .links import LINKS
 from .stacked import Layout, Stacked, stack
 
 _BATCH = 512
 
 
+@full_products
 def parameter_variance(
     model: AbstractSeparable, x: Float[np.ndarray, "N D"], V: Float[np.ndarray, "P P"]
 ) -> Float[np.ndarray, "N O"]:
@@ -32,8 +35,9 @@ def parameter_variance(
     stacked = stack(model)
     kept = jnp.asarray(Layout.of(stacked).kept([basis.size for basis in model.bases]))
     parts = []
-    for at in range(0, len(x), _BATCH):
-        rows = np.resize(x[at : at + _BATCH], (_BATCH, x.shape[1]))  # all batches share a compiled program
+    size = rows_at_once(_BATCH, len(x), len(V))
+    for at in range(0, len(x), size):
+        rows = np.resize(x[at : at + size], (size, x.shape[1]))  # all batches share a compiled program
         values = _variances(stacked, model.bases, jnp.asarray(rows, stacked.factors.dtype), jnp.asarray(V), kept)
         parts.append(np.asarray(values)[: len(x) - at])
     return np.concatenate(parts) if parts else np.zeros((0, stacked.outputs))

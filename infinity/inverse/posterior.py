@@ -17,6 +17,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 from scipy.special import gammaincinv, ndtri  # scipy.stats is slow to import
 
+from ..precision import full_products
+from ..shapes import rows_at_once
 from .spread import spread
 
 STARTS = 4
@@ -47,6 +49,7 @@ class Posterior(NamedTuple):
     weights: Float[Array, "*K S"]
 
 
+@full_products
 @eqx.filter_jit
 def posteriors(
     predict: Any,
@@ -66,10 +69,11 @@ def posteriors(
     draws = jnp.asarray(_draws(k), y.dtype)
     one = lambda case: _one(predict, tried, seen, case / sigma, sigma, prior, known_noise, draws)
     number = y.shape[0]
-    count = -(-number // _BLOCK)
-    padded = jnp.concatenate([y, jnp.repeat(y[-1:], count * _BLOCK - number, axis=0)])
-    found = jax.lax.map(jax.vmap(one), padded.reshape(count, _BLOCK, *y.shape[1:]))
-    return jax.tree.map(lambda a: a.reshape(count * _BLOCK, *a.shape[2:])[:number], found)
+    size = rows_at_once(_BLOCK, number, (_TRIED + len(draws) * k) * math.prod(y.shape[1:]))
+    count = -(-number // size)
+    padded = jnp.concatenate([y, jnp.repeat(y[-1:], count * size - number, axis=0)])
+    found = jax.lax.map(jax.vmap(one), padded.reshape(count, size, *y.shape[1:]))
+    return jax.tree.map(lambda a: a.reshape(count * size, *a.shape[2:])[:number], found)
 
 
 def _draws(k: int) -> Float[np.ndarray, "S k"]:

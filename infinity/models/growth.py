@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..basis import Axis, BSpline, CoordinateMap
 from ..basis.refinement import divided
+from ..precision import full_products
 from .boxes import each
 from .on_axes import rebuilt
 from .separable import AbstractSeparable
@@ -22,6 +23,7 @@ from .starts import starting_factors
 Separable = TypeVar("Separable", bound=AbstractSeparable)
 
 
+@full_products
 def refined(
     model: Separable,
     *,

@@ -89,7 +89,7 @@ class HiDeNN(AbstractOnAxes):
         first = [start for start, _ in local]
         block = jax.lax.dynamic_slice(self.values, [*first, jnp.zeros_like(first[0])], [*widths, self.outputs])
         for _, values in local:
-            block = jnp.tensordot(values, block, axes=(0, 0))
+            block = jnp.tensordot(values, block, axes=(0, 0), precision="highest")
         return block[0] if self.scalar else block
 
     def interpolate(self, f: Any) -> "HiDeNN":

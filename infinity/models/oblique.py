@@ -102,7 +102,7 @@ class Oblique(eqx.Module):
         lower, upper = jnp.asarray(self.box, x.dtype).T
         unit = (x - lower) / (upper - lower)
         rows = self.weights / jnp.sum(jnp.abs(self.weights), axis=1, keepdims=True)
-        mixed = rows @ unit - jnp.sum(jnp.minimum(rows, 0.0), axis=1)
+        mixed = jnp.matmul(rows, unit, precision="highest") - jnp.sum(jnp.minimum(rows, 0.0), axis=1)
         return jnp.concatenate([unit, mixed])
 
     def __call__(self, x: Float[Array, " D"]) -> Float[Array, "..."]:

@@ -75,7 +75,7 @@ class AbstractSeparable(AbstractOnAxes):
         """The value at a point `x` of shape `(D,)`: shape `(O,)`, or `()` for a scalar model."""
         local = local_values(self.bases, x)
         modes = product(self._windows(self.factors, local))
-        value = jnp.sum(modes)[None] if self.mixing is None else self.mixing @ modes
+        value = jnp.sum(modes)[None] if self.mixing is None else jnp.matmul(self.mixing, modes, precision="highest")
         if self.additive is not None:
             value = value + jnp.sum(self._windows(self.additive, local), axis=0)
         if self.constant is not None:
@@ -124,7 +124,8 @@ def _order(local: list[Local]) -> np.ndarray:
 
 def _window(coefficients: Float[Array, "rows size"], first, values: Float[Array, " width"]) -> Float[Array, " rows"]:
     """`sum_j C_rj B_j(t)` over the functions that live at `t`."""
-    return jax.lax.dynamic_slice_in_dim(coefficients, first, values.shape[0], axis=1) @ values
+    lives = jax.lax.dynamic_slice_in_dim(coefficients, first, values.shape[0], axis=1)
+    return jnp.matmul(lives, values, precision="highest")
 
 
 def _spread(size: int, first, values: Float[Array, " width"]) -> Float[Array, " size"]:

@@ -10,15 +10,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .pencil import leading_subspace, poles_of, shift_eigenvalues
+from ...precision import full_products
+from ...shapes import rows_at_once
+from .pencil import hankel_rows, leading_subspace, orthonormal_shift_eigenvalues, poles_of
 from .refinement import Refined, refine
 
 # Relative gain of a step below which a noisy fit is finished: far below what the noise decides.
 ENOUGH = 1e-9
-# Signals in work together: their Hankel matrices stay in a core's cache.
+# Signals in work together on a CPU: their Hankel matrices stay in a core's cache.
 CHUNK = 16
 
 
+@full_products
 @functools.partial(jax.jit, static_argnames=("terms", "max_iterations"))
 def solve_batch(y: Float[Array, "B N"], terms: int, max_iterations: int = 30) -> Refined:
     """Fit each row by `terms` atoms.
@@ -32,7 +35,7 @@ def solve_batch(y: Float[Array, "B N"], terms: int, max_iterations: int = 30) ->
     step = 1 / (N - 1)
 
     def one(y):
-        poles = poles_of(shift_eigenvalues(leading_subspace(y, 2 * terms)), step)
+        poles = poles_of(orthonormal_shift_eigenvalues(leading_subspace(y, 2 * terms)), step)
         # Those that count first; a conjugate is left out, and of too many real ones the last.
         first = jnp.argsort(~poles.present)[:terms]
         present = poles.present[first]
@@ -43,4 +46,4 @@ def solve_batch(y: Float[Array, "B N"], terms: int, max_iterations: int = 30) ->
             relative=ENOUGH, max_iterations=max_iterations,
         )  # fmt: skip
 
-    return jax.lax.map(one, y, batch_size=CHUNK)
+    return jax.lax.map(one, y, batch_size=rows_at_once(CHUNK, len(y), hankel_rows(N) ** 2))

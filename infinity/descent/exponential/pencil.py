@@ -9,6 +9,7 @@ rounding.
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Inexact
@@ -67,6 +68,24 @@ def shift_eigenvalues(vectors: Float[Numbers, "L M"]) -> Inexact[Numbers, " M"]:
     Psi = xp.linalg.lstsq(vectors[:-1], vectors[1:])[0]
     # NumPy answers in real numbers where all are.
     return xp.linalg.eigvals(Psi) + 0j
+
+
+def orthonormal_shift_eigenvalues(vectors: Float[Array, "L M"]) -> Inexact[Array, " M"]:
+    """The same for orthonormal columns, whose products without the last row `q` have an inverse in closed form: `I + q q^T / (1 - q^T q)`.
+
+    No singular values, and the eigenvalues by LAPACK wherever the program runs: what an accelerator does one after another for many small matrices.
+    """
+    last, across = vectors[-1], vectors[:-1].T @ vectors[1:]
+    left = jnp.maximum(1 - last @ last, jnp.finfo(vectors.dtype).eps)
+    Psi = across + jnp.outer(last, last @ across) / left
+    return jax.lax.platform_dependent(Psi, cpu=jnp.linalg.eigvals, default=on_host)
+
+
+def on_host(matrix: Float[Array, "M M"]) -> Inexact[Array, " M"]:
+    """Eigenvalues by NumPy, of many matrices at once under `jax.vmap`."""
+    kind = jnp.result_type(matrix.dtype, jnp.complex64)
+    shape = jax.ShapeDtypeStruct(matrix.shape[:-1], kind)
+    return jax.pure_callback(lambda a: np.linalg.eigvals(a).astype(kind), shape, matrix, vmap_method="broadcast_all")
 
 
 class Poles(NamedTuple):

@@ -8,7 +8,16 @@ import pytest
 from infinity.descent.exponential import criterion, floor, samples_of
 from infinity.descent.exponential.atoms import amplitude_and_phase, columns, linear_pair
 from infinity.descent.exponential.orthonormal import orthonormal
-from infinity.descent.exponential.pencil import esprit, hankel, leading_subspace, poles_of, shift_eigenvalues, subspace
+from infinity.descent.exponential.pencil import (
+    esprit,
+    hankel,
+    leading_subspace,
+    on_host,
+    orthonormal_shift_eigenvalues,
+    poles_of,
+    shift_eigenvalues,
+    subspace,
+)
 from infinity.descent.exponential.pursuit import DAMPINGS, dictionary, next_atoms
 from infinity.descent.exponential.refinement import refine
 
@@ -252,3 +261,17 @@ def test_a_signal_that_says_nothing_is_refused():
         samples_of(np.ones(5), np.ones(5))
     with pytest.raises(ValueError, match="zero at every time"):
         samples_of(np.arange(5.0), np.zeros(5))
+
+
+def test_orthonormal_columns_need_no_singular_values(dtype):
+    t = jnp.arange(40, dtype=dtype) / 40
+    vectors = leading_subspace(jnp.asarray(signal(t, [(1.0, -1.0, 20.0, 0.3), (0.5, -2.0, 60.0, 1.0)])), 4)
+    found, wanted = (np.sort_complex(f(vectors)) for f in (orthonormal_shift_eigenvalues, shift_eigenvalues))
+    np.testing.assert_allclose(found, wanted, atol=200 * np.finfo(dtype).eps)
+
+
+def test_eigenvalues_on_the_host_are_those_of_the_device(dtype):
+    matrices = rng(3).standard_normal((5, 4, 4)).astype(dtype)
+    found = jax.jit(jax.vmap(on_host))(matrices)
+    assert found.dtype == jnp.result_type(dtype, jnp.complex64)
+    np.testing.assert_allclose(np.sort_complex(found), np.sort_complex(jnp.linalg.eigvals(matrices)), rtol=1e-4)
