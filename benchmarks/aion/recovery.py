@@ -228,6 +228,7 @@ def write(kept: dict, out: Path) -> None:
         lines.append(f"- {part}: {words.pop('date')}; commit {words.pop('commit')}; {'; '.join(words.values())}")
     lines += ["", "| problem | problems | found | |", "| --- | --- | --- | --- |"]
     lines += ["| " + " | ".join(row) + " |" for part in PARTS if part in kept for row in kept[part]["rows"]]
+    out.mkdir(parents=True, exist_ok=True)
     (out / "aion-recovery.md").write_text("\n".join([*lines, ""]))
 
 

@@ -140,11 +140,14 @@ class AbstractBasis(eqx.Module):
                 f"coefficients have shape {coefficients.shape}; expected (..., {self.size}). "
                 "Their last axis counts the functions."
             )
+        return PiecewisePolynomial(self.breakpoints, self._cell_powers(coefficients))
+
+    @eqx.filter_jit  # called eagerly, one compilation instead of many
+    def _cell_powers(self, coefficients: Float[Array, "*outputs size"]) -> Float[Array, "*outputs elements powers"]:
         start = jnp.zeros((), self.breakpoints.dtype)
         first = jax.vmap(lambda cell: self.within(cell, start, 0)[0])(jnp.arange(self.elements, dtype=jnp.int32))
         local = coefficients[..., first[:, None] + np.arange(self.width)]
-        powers = jnp.einsum("eki,...ei->...ek", self.powers(), local, precision="highest")
-        return PiecewisePolynomial(self.breakpoints, powers)
+        return jnp.einsum("eki,...ei->...ek", self.powers(), local, precision="highest")
 
     def quadrature(self, points: int | None = None) -> tuple[Float[Array, " nodes"], Float[Array, " nodes"]]:
         """Give Gauss-Legendre points and weights of all cells.

@@ -302,8 +302,8 @@ def select(
         larger = sized(chosen.degree, functions, min(round(MORE_MODES * modes), MOST_MODES), ROWS_PER_UNKNOWN)
         if larger is not None and larger.modes > modes >= FEW_MODES and best[0].error > RANK_ABOVE:
             attempt(chosen.link, larger, functions)
-        # Where many modes win there are rows enough for them, and finer functions of fewer would cost more than they give.
-        wide = best[1] is larger
+        # Where many modes win, of the target or of its square, there are rows enough for them, and finer functions of fewer would cost more than they give.
+        wide = best[1] is larger or (best[1] is square and best[1].modes > modes)
         rich = None
         if best[0].error > CLEAN and not wide:
             # One start of a rich model errs wildly where there are few data, the average of two does not; the evidence decides how much of it is used.
