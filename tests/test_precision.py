@@ -38,11 +38,9 @@ def assert_full(found, fewest):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_models(name):
-    with jax.enable_x64(False):
-        model = MODELS[name]()
-        value = lambda x: jnp.sum(model(x))
-        x = jnp.full(3, 0.3, jnp.float32)
-        assert_full(list(products(jax.make_jaxpr(jax.value_and_grad(value))(x).jaxpr)), 2)
+    model = MODELS[name]()
+    value = lambda x: jnp.sum(model(x))
+    assert_full(list(products(jax.make_jaxpr(jax.value_and_grad(value))(jnp.full(3, 0.3)).jaxpr)), 2)
 
 
 def test_an_update_by_its_structure():

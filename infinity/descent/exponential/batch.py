@@ -28,6 +28,8 @@ def solve_batch(y: Float[Array, "B N"], terms: int, max_iterations: int = 30) ->
 
     **Arguments:** samples `(B, N)` at equal steps, with `4 terms <= N`; the number of atoms; bound on the iterations of the refinement.
 
+    Off the CPU the small eigenvalue problems are solved on the host, so `JAX_PLATFORMS`, if it is set, must name `cpu` as well.
+
     **Returns:** a `Refined` with a leading axis of `B`; rates in units of the length `t_N - t_1`, and pairs at its middle.
     """
     N = y.shape[1]

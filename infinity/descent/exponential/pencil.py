@@ -78,10 +78,10 @@ def orthonormal_shift_eigenvalues(vectors: Float[Array, "L M"]) -> Inexact[Array
     last, across = vectors[-1], vectors[:-1].T @ vectors[1:]
     left = jnp.maximum(1 - last @ last, jnp.finfo(vectors.dtype).eps)
     Psi = across + jnp.outer(last, last @ across) / left
-    return jax.lax.platform_dependent(Psi, cpu=jnp.linalg.eigvals, default=on_host)
+    return jax.lax.platform_dependent(Psi, cpu=jnp.linalg.eigvals, default=eigenvalues_on_host)
 
 
-def on_host(matrix: Float[Array, "M M"]) -> Inexact[Array, " M"]:
+def eigenvalues_on_host(matrix: Float[Array, "M M"]) -> Inexact[Array, " M"]:
     """Eigenvalues by NumPy, of many matrices at once under `jax.vmap`."""
     kind = jnp.result_type(matrix.dtype, jnp.complex64)
     shape = jax.ShapeDtypeStruct(matrix.shape[:-1], kind)
