@@ -21,7 +21,7 @@ from jaxtyping import Array, Float
 from ..models import KHRONOS
 from ..models.evaluator import evaluate
 from .additive import fit_additive, leverages
-from .balance import Balance, best_balance, equal
+from .balance import Balance, Described, best_balance, equal
 from .dense import MOST_ROWS, DenseProcess, fit_dense
 from .fitted import unit_box
 from .neighbours import NeighbourProcess, fit_process
@@ -86,12 +86,9 @@ class LocalStage(eqx.Module):
         where = lambda stage: (stage.law, stage.process, stage.twins, stage.dense)
         return eqx.tree_at(where, self, (law, process, twins, dense), is_leaf=lambda leaf: leaf is None)
 
-    def balanced(
-        self, x: np.ndarray, z: np.ndarray, weights: np.ndarray, value: np.ndarray, std: np.ndarray
-    ) -> "LocalStage":
-        """The same stage with the balance that is best on rows that neither it nor the separable model, whose values and deviations are given, has seen."""
-        found = best_balance(z, weights, (value, std), self.many(x))
-        return eqx.tree_at(lambda stage: stage.balance, self, found)
+    def balanced(self, z: np.ndarray, weights: np.ndarray, separable: Described, own: Described) -> "LocalStage":
+        """The same stage with the balance that is best on rows of which the separable model and it have values and deviations, neither having seen them."""
+        return eqx.tree_at(lambda stage: stage.balance, self, best_balance(z, weights, separable, own))
 
     def silent(self) -> "LocalStage":
         """The same stage with a balance of zero: the separable model speaks alone."""

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from ..descent.evidence import Evidence
 from ..models import KHRONOS, AbstractSeparable
@@ -75,7 +75,10 @@ class Samples:
 
     def shuffled(self, seed: int) -> "Samples":
         """The same rows in random order."""
-        order = np.random.default_rng(seed).permutation(len(self.x))
+        return self.reordered(np.random.default_rng(seed).permutation(len(self.x)))
+
+    def reordered(self, order: Int[np.ndarray, " N"]) -> "Samples":
+        """The same rows in another order."""
         offset = None if self.offset is None else self.offset[order]
         return dataclasses.replace(self, x=self.x[order], y=self.y[order], weights=self.weights[order], offset=offset)
 
@@ -207,29 +210,38 @@ class Samples:
         link: str,
         values: Float[np.ndarray, "N O"],
         deviations: Float[np.ndarray, "n O"],
+        folds: int,
         domain: Any,
         size: Size,
         seed: int,
         worthwhile: float,
     ) -> LocalStage | None:
-        """A local stage of all but the last n rows, balanced on those, or nothing where it does not pay.
+        """A local stage, or nothing where it does not pay.
 
-        **Arguments:** the link; values of a separable model that has not seen the last rows either; the standard deviations it gives those; the box; the size
-        of the additive law; the seed; the share of the separable model's error that the mixture has to stay below.
+        It is judged on the last n rows, in `folds` equal parts: each is predicted from all other rows.
+
+        **Arguments:** the link; values of a separable model that, where it gives those of a part, has not seen it either; the standard deviations it gives the
+        last n rows; the number of parts; the box; the size of the additive law; the seed; the share of the separable model's error that the mixture has to stay
+        below.
         """
         scaled = self.scaled(link)
         x, z, w = np.asarray(self.x, float), np.asarray(scaled.z, float), np.asarray(scaled.weights, float)
-        count = len(deviations)
-        seen, new = slice(0, len(x) - count), slice(len(x) - count, len(x))
         elements = [len(row) - 1 for row in size.breakpoints]
-        stage = fit_local(x[seen], z[seen], w[seen], domain, elements, size.degrees, seed)
-        stage = stage.balanced(x[new], z[new], w[new], values[new], deviations)
-        mixed = stage.mixed(x[new], values[new], deviations)[0]
-        if self.error(link, mixed, count) > worthwhile * self.error(link, values, count):
-            stage, mixed = stage.silent(), values[new]
-        total = np.average((z[new] - mixed) ** 2, axis=0, weights=w[new])
+        stage = fit_local(x, z, w, domain, elements, size.degrees, seed)
+        judged = np.arange(len(x) - len(deviations), len(x))
+        parts = []
+        for part in np.split(judged, folds):
+            others = stage.given(*(np.delete(a, part, axis=0) for a in (x, z, w)))
+            parts.append(others.many(x[part]))
+        own = (np.concatenate([mean for mean, _ in parts]), np.concatenate([std for _, std in parts]))
+        separable = (values[judged], deviations)
+        stage = stage.balanced(z[judged], w[judged], separable, own)
+        mixed = stage.balance.mixed(separable, own)[0]
+        if self.error(link, mixed, len(judged)) > worthwhile * self.error(link, values, len(judged)):
+            stage, mixed = stage.silent(), values[judged]
+        total = np.average((z[judged] - mixed) ** 2, axis=0, weights=w[judged])
         repeats = self.repeats._replace(variance=self.repeats.variance / scaled.noise**2)
-        stage = stage.with_twins(x[seen], z[seen], w[seen], repeats, total)
+        stage = stage.with_twins(x, z, w, repeats, total)
         return stage if stage.twins is not None or stage.weighs else None
 
 

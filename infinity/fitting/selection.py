@@ -7,6 +7,7 @@ Trials are fitted to the first rows and judged on others, always in units of the
 Functions of a smooth law are polynomials, which converge faster than any spline; functions with kinks or noise are cubic splines. Both have the same
 number of functions, so the trials of a round share one compiled program. Cells of equal ratio are tried where an input spans decades. More modes, or finer
 splines, are tried afterwards, where the table can carry them. Noisy data get several starts, whose average is one separable model; clean data get one.
+In a small table each start leaves out other rows, so that most of the table judges what they find together; the last fits have all rows.
 Where it makes the error smaller, a local stage is added.
 """
 
@@ -21,6 +22,7 @@ import jax
 import numpy as np
 
 from ..models import KHRONOS, AbstractSeparable
+from .dense import MOST_ROWS
 from .direct import DirectFit
 from .ensemble import average, average_covariance
 from .growing import grown
@@ -100,7 +102,8 @@ class Selected(NamedTuple):
     """What was selected and fitted.
 
     **Fields:** a link, the samples, the fits (several to be averaged), the trials, the size of a model made here, the local stage, how many iterations
-    a fit was given where that was not left to its convergence, the effects of levels, or nothing, and whether the fits are accurate enough as they are.
+    a fit was given where that was not left to its convergence, the effects of levels, or nothing, whether the fits are accurate enough as they are, and what
+    fits to other rows begin from, where that is not what these ended at.
     """
 
     link: str
@@ -112,9 +115,10 @@ class Selected(NamedTuple):
     most_iterations: int | None = None
     levels: LevelEffects | None = None
     enough: bool = False
+    starts: tuple[AbstractSeparable, ...] | None = None
 
     def refit(self, x: np.ndarray, y: np.ndarray, weights: np.ndarray, seed: int) -> "Selected":
-        """The same fits and local stage from where they ended, to other rows."""
+        """The same fits and local stage, to other rows."""
         scaled = self.samples.scaled(self.link)
         units = (scaled.shift, scaled.scale)
         return self.refitted(
@@ -122,12 +126,18 @@ class Selected(NamedTuple):
         )
 
     def refitted(self, samples: Samples) -> "Selected":
-        """The same fits and local stage from where they ended, to all of some samples."""
+        """The same fits and local stage, to all of some samples.
+
+        Of few noisy rows the fits begin anew: what these rows cannot tell from noise dies out in the first fit, and does not come back with a few rows more.
+        """
         most = None if self.most_iterations is None else NOISY_AGAIN
         fits, levels = self.fits, self.levels
         for _ in range(1 if levels is None else TURNS):
             samples = samples.less(levels)
-            fits = [samples.fit(self.link, fit.model, evidence=fit.evidence, most_iterations=most) for fit in fits]
+            if self.starts is None:
+                fits = [samples.fit(self.link, fit.model, evidence=fit.evidence, most_iterations=most) for fit in fits]
+            else:
+                fits = [samples.fit(self.link, start, most_iterations=self.most_iterations) for start in self.starts]
             if levels is not None:
                 values = np.mean([fit.values for fit in fits], axis=0)
                 levels = samples.levels(self.link, values, levels.columns)
@@ -332,28 +342,35 @@ def select(
         return found if levels is None else found.refitted(samples)
     unseen = len(x) - validation
     fits = [samples.fit(trial.link, pilot.model, unseen, pilot.evidence, most_iterations=noisy and NOISY_AGAIN)]
+    # Of few noisy rows each start leaves out others, which judge it.
+    folds = min(members, len(x) // validation) if noisy and levels is None and len(x) <= MOST_ROWS else 1
+    values = [np.array(fits[0].values)]
     for member in range(1, members):
-        fits.append(samples.fit(trial.link, start(size, member), unseen, most_iterations=noisy))
-    stage = None
+        order = np.roll(np.arange(len(x)), (member % folds) * validation)
+        fits.append(samples.reordered(order).fit(trial.link, start(size, member), unseen, most_iterations=noisy))
+        values.append(np.asarray(fits[-1].values)[np.argsort(order)])
+    found = Selected(trial.link, samples, fits, trials, size, None, noisy, levels)
     if local:
-        stage = samples.local(
-            trial.link,
-            np.mean([fit.values for fit in fits], axis=0),
-            _deviations(samples, trial.link, fits, validation),
-            fits[0].model.domain,
-            base,
-            seed,
-            LOCAL_WORTHWHILE,
-        )
-    return Selected(trial.link, samples, fits, trials, size, stage, noisy, levels).refitted(samples)
+        alone = np.mean(values, axis=0)
+        for fold in range(folds):
+            part = slice(len(x) - (fold + 1) * validation, len(x) - fold * validation)
+            alone[part] = np.mean([v[part] for v in values[fold::folds]], axis=0)
+        count = folds * validation
+        deviations = _deviations(samples, trial.link, fits, np.mean([v[-count:] for v in values], axis=0))
+        box = fits[0].model.domain
+        stage = samples.local(trial.link, alone, deviations, folds, box, base, seed, LOCAL_WORTHWHILE)
+        found = found._replace(local=stage)
+    if folds == 1:
+        return found.refitted(samples)
+    return found._replace(starts=tuple(start(size, member) for member in range(members)))
 
 
-def _deviations(samples: Samples, link: str, fits: Sequence[DirectFit], count: int) -> np.ndarray:
-    """The standard deviation that the average of some fits expects of the last rows, in what it describes."""
+def _deviations(samples: Samples, link: str, fits: Sequence[DirectFit], values: np.ndarray) -> np.ndarray:
+    """The standard deviation that the average of some fits expects of the last rows, in what it describes; its values there."""
     whole, covariance = combined(fits)
     scaled = samples.scaled(link)
-    points = np.asarray(samples.x[-count:], float)
-    u = scaled.shift + scaled.scale * np.mean([fit.values[-count:] for fit in fits], axis=0)
+    points = np.asarray(samples.x[-len(values) :], float)
+    u = scaled.shift + scaled.scale * values
     noise = noise_of(fits, scaled)
     return expected_deviation(whole, points, covariance, link, u, scaled.scale, noise) / scaled.scale
 

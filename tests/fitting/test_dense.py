@@ -152,6 +152,20 @@ def test_what_both_share_counts_for_neither():
     np.testing.assert_allclose(plain, quirk * 2 / (2 + 1.001**2), rtol=1e-10)
 
 
+def test_a_few_wild_errors_tell_little_of_a_balance():
+    rng = np.random.default_rng(11)
+    z, ones, weights = rng.normal(size=(200, 1)), np.ones((200, 1)), np.ones(200)
+    steady = z + 2 * rng.normal(size=(200, 1))
+    wild = np.array(z)
+    wild[:2] += np.array([[20.0], [-20.0]])
+    size = lambda other: np.sqrt(np.mean((other - z) ** 2))
+    assert 0.8 < size(steady) / size(wild) < 1.2
+    # The same mean square against a good prediction: two rows of it say less than two hundred.
+    good = z + 0.1 * rng.normal(size=(200, 1))
+    even, rare = (float(best_balance(z, weights, (other, ones), (good, ones)).weight[0]) for other in (steady, wild))
+    assert even > 5 * rare > 5
+
+
 def test_a_balance_found_at_measured_values_does_not_hold_at_others():
     rng = np.random.default_rng(5)
     level = rng.integers(30, size=500) / 29
@@ -160,7 +174,7 @@ def test_a_balance_found_at_measured_values_does_not_hold_at_others():
     stage = fit_local(x[:400], z[:400], np.ones(400), [(0.0, 1.0)] * 2, [5, 5], [3, 3], 0)
     assert stage.repeating == (0,)
     known, std = x[400:, 1:] + z.mean() - 0.5, np.full((100, 1), z.std())
-    stage = stage.balanced(x[400:], z[400:], np.ones(100), known, std)
+    stage = stage.balanced(z[400:], np.ones(100), (known, std), stage.many(x[400:]))
     assert float(stage.balance.weight[0]) != 1
     new = np.array([[10.5 / 29, 0.3], [10 / 29, 0.3]])
     value, std = np.zeros((2, 1)), np.ones((2, 1))

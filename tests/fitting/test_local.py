@@ -167,7 +167,7 @@ def test_the_balance_is_that_of_each_target():
     # A separable model that knows nothing of the first target and all of the second.
     known = np.stack([np.zeros(200), z[600:, 1]], axis=1)
     std = np.full((200, 2), 0.1)
-    balanced = stage.balanced(x[600:], z[600:], np.ones(200), known, std)
+    balanced = stage.balanced(z[600:], np.ones(200), (known, std), stage.many(x[600:]))
     mixed = balanced.mixed(x[600:], known, std)[0]
     own = stage.many(x[600:])[0]
     error = lambda value: np.sqrt(np.mean((value - z[600:]) ** 2, axis=0))

@@ -9,7 +9,11 @@ from jax.flatten_util import ravel_pytree
 
 import infinity as inf
 from infinity.fitting.ensemble import average, average_covariance
+from infinity.fitting.local import LocalStage
+from infinity.fitting.samples import Samples
+from infinity.fitting.selection import select
 from infinity.fitting.size import choose_size
+from infinity.fitting.twins import repeats_of
 from infinity.fitting.uncertainty import conformal_quantile, parameter_variance
 
 
@@ -257,3 +261,49 @@ def test_a_square_that_is_better_than_few_modes_does_not_keep_from_more():
     assert any(trial.link.startswith("square") for trial in result.trials)
     assert result.options["link"] == "identity"
     assert result.metrics["heldout"]["nrmse"] < 1e-4
+
+
+def noisy_samples(rows):
+    x = np.random.default_rng(3).uniform(size=(rows, 2))
+    y = np.sin(5 * x[:, :1]) * x[:, 1:] + 0.1 * np.random.default_rng(4).normal(size=(rows, 1))
+    return Samples(x, y, np.ones(rows), jnp.float64, 1e-2, None, rows, repeats_of(x, y)).shuffled(0)
+
+
+def chosen_from(samples):
+    options = {"given": None, "size": (None, None, None), "links": None, "columns": (), "seed": 0}
+    return select(samples, local=True, **options)
+
+
+def test_starts_of_a_small_noisy_table_leave_out_rows_of_their_own(monkeypatch):
+    samples = noisy_samples(200)
+    fitted, judged = [], []
+
+    def fit(self, link, start, rows=None, *rest, **more):
+        fitted.append({row.tobytes() for row in self.x[:rows]})
+        return plain_fit(self, link, start, rows, *rest, **more)
+
+    def given(self, x, z, weights):
+        judged.append({row.tobytes() for row in x})
+        return plain_given(self, x, z, weights)
+
+    plain_fit, plain_given = Samples.fit, LocalStage.given
+    monkeypatch.setattr(Samples, "fit", fit)
+    monkeypatch.setattr(LocalStage, "given", given)
+    found = chosen_from(samples)
+    every = {row.tobytes() for row in samples.x}
+    starts = len(found.fits)
+    assert starts == 4
+    left_out = [every - rows for rows in fitted[-starts:]]
+    assert [len(rows) for rows in left_out] == [30] * starts
+    assert len(set.union(*left_out)) == 30 * starts
+    # The local stage predicts each of these parts from all rows but those.
+    assert sorted(map(sorted, left_out)) == sorted(sorted(every - rows) for rows in judged)
+
+
+def test_few_noisy_rows_more_are_fitted_from_the_start():
+    samples = noisy_samples(200)
+    found = chosen_from(samples.first(150))
+    again = found.refitted(samples)
+    anew = samples.fit(found.link, found.starts[1], most_iterations=found.most_iterations)
+    np.testing.assert_allclose(again.fits[1].values, anew.values, atol=1e-12)
+    assert again.local is None or len(again.local.process.points) == 200
