@@ -107,7 +107,7 @@ splits 0 to {FRESH - 1}; the peers are tuned on the training part of each split 
 methods over tables and splits; the separable model alone has none, as it is a part of `infinity`. For "power, whole levels" a tenth of the levels of the
 second column is held out, also in the search of the peers; "wine without twins" leaves out test rows whose inputs occur in the training part, the fits
 are those of wine. The Gaussian process predicts from at most 2,000 rows. The seconds of `infinity` hold the compilation of what was not compiled before in
-the same process."""
+the same process. Runs of different dates met the machine under different loads, named above: their seconds compare to about a factor of two."""
 
 
 def origins(lines: list[Line]) -> list[str]:
