@@ -4,10 +4,10 @@ r"""What is local in a table: what the measurements near by say, beside the sepa
 
 `v` is the separable model, `a` an additive law, `r` a Gaussian process of its residuals on the nearest measurements in warped coordinates `w`. The additive
 law does not follow what happens at single points, so that its residuals still show it. In small tables `g` is a Gaussian process on all measurements, which
-assumes no law at all. Shares go by the variances that the parts expect, see `infinity.fitting.balance`: `s` is balanced on rows that no part has seen, `t` on
-all rows, each predicted without itself. What these rows say does not hold at values that were never measured of an input whose values repeat: there the
-balance is 1. Places that were measured before are corrected by `infinity.fitting.twins`. The separable model stays the one that is differentiated, explained
-and exported.
+assumes no law at all. Shares go by the variances that the parts expect, see `infinity.fitting.balance`: `s` is balanced on rows that each part predicts from
+others, with kernels found on all, `t` on all rows, each predicted without itself. What these rows say does not hold at values that were never measured of an
+input whose values repeat: there the balance is 1. Places that were measured before are corrected by `infinity.fitting.twins`. The separable model stays the
+one that is differentiated, explained and exported.
 """
 
 from collections.abc import Sequence

@@ -218,7 +218,7 @@ class Samples:
     ) -> LocalStage | None:
         """A local stage, or nothing where it does not pay.
 
-        It is judged on the last n rows, in `folds` equal parts: each is predicted from all other rows.
+        It is judged on the last n rows, in `folds` equal parts: each is predicted from all other rows, with kernels found on all of them.
 
         **Arguments:** the link; values of a separable model that, where it gives those of a part, has not seen it either; the standard deviations it gives the
         last n rows; the number of parts; the box; the size of the additive law; the seed; the share of the separable model's error that the mixture has to stay
