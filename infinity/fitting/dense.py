@@ -4,9 +4,9 @@ r"""A Gaussian process on all measurements of a small table.
     m_d(t) = (1 - c_d) (1 + a_d t + b_d t^2 / 3) exp(-t) + c_d exp(-t^2 / 6)
 
 The smoothness of an input, from 0 to 3, mixes Matérn's kernels of order 1/2, 3/2 and 5/2 and their limit, Gauss's, of the curvature of the last one: `a`, `b`
-and `c` are how far it is above 0, 1 and 2, each at most 1. Lengths, smoothness, variance and noise maximise the likelihood of some of the measurements, once
-from a rough start in warped coordinates, and once, for laws without noise, from a smooth one in the coordinates of the box: along the warp's broken lines a
-smooth law is not smooth. Each measurement is predicted from all others without another solve:
+and `c` are how far it is above 0, 1 and 2, each at most 1. Lengths, smoothness, variance and noise maximise the likelihood of the measurements, or of a
+thousand of them, by Fisher scoring: from a rough start in warped coordinates, or, for laws without noise, from a smooth one in the coordinates of the box,
+as along the warp's broken lines a smooth law is not smooth. A few measurements tell which. Each measurement is predicted from all others without another solve:
 
     z_i - mean_i = [K^-1 z]_i / [K^-1]_ii,    var_i = 1 / [K^-1]_ii
 
@@ -14,38 +14,42 @@ smooth law is not smooth. Each measurement is predicted from all others without 
 """
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..compilation import quick_jit
+from .marginal_likelihood import MarginalLikelihood, correlation, unpacked
 from .neighbours import SPREAD, TYPICAL, measured_anew
+from .scoring import Scored, likeliest
 from .warp import Warp, fit_warp, unwarped
 
 # Tables of up to so many rows: the factorisation is cubic.
 MOST_ROWS = 2000
+# So many measurements make the likelihood; the first few of them tell which of the two starts is better.
+FEW, MOST_SCORED = 200, 1000
+# How often the likelihood is asked.
+MOST_STEPS = 40
+# The noise over the variance beyond which a smooth kernel does not count.
+MOST_NOISE = 1e-4
 
 
 class _Start(NamedTuple):
-    """Where the search for a kernel begins.
-
-    **Fields:** smoothness and noise; the bounds of the smoothness; how many measurements make the likelihood for how many steps, few at first; the noise over
-    the variance beyond which what was found does not count.
-    """
+    """Where the search for a kernel begins: smoothness and noise, and the bounds of the smoothness."""
 
     smoothness: float
     noise: float
     bounds: tuple[float, float]
-    scored: dict[int, int]
-    most_noise: float
+
+    def parameters(self, dimensions: int) -> Float[np.ndarray, " P"]:
+        """Logarithms of the lengths, smoothness of the inputs, logarithms of variance and noise."""
+        lengths = np.full(dimensions, np.log(TYPICAL))
+        return np.concatenate([lengths, np.full(dimensions, self.smoothness), np.log([1.0, self.noise])])
 
 
-ROUGH = _Start(0.5, 0.05, (0.0, 2.0), {200: 40, 600: 20}, np.inf)
-SMOOTH = _Start(3.0, 1e-8, (3.0, 3.0), {200: 40, 600: 20, 1000: 20}, 1e-4)
+ROUGH, SMOOTH = _Start(0.5, 0.05, (0.0, 2.0)), _Start(3.0, 1e-8, (3.0, 3.0))
 _BATCH = 512
 
 
@@ -133,116 +137,43 @@ def fit_dense(
     scale = np.sqrt(np.mean(values**2, axis=0))
     scale = np.where(scale > 0, scale, 1.0)
     order = np.random.default_rng(seed).permutation(N)
-    ends = []
-    for warp, start in ((fit_warp(points), ROUGH), (unwarped(D), SMOOTH)):
-        parameters = [np.full(D, np.log(TYPICAL)), np.full(D, start.smoothness), np.log([1.0, start.noise])]
-        bounds = [(np.log(1e-3), np.log(30.0))] * D + [start.bounds] * D + [np.log([1e-4, 1e3]), np.log([1e-12, 30.0])]
-        measured = [part[order] for part in (warp(points), values / scale, weights)]
-        search = functools.partial(_likeliest, measured, bounds)
-        first, *more = start.scored.items()
-        score, found = search(np.concatenate(parameters), *first)
-        if found[-1] - found[-2] < np.log(start.most_noise):
-            ends.append((score, found, search, more, warp))
-    # The likelier one goes on with more measurements.
-    _, parameters, search, more, warp = min(ends, key=lambda end: end[0])
-    for count, steps in more:
-        _, parameters = search(parameters, count, steps)
-    kernel = _unpacked(parameters)
-    arrays = (jnp.asarray(a) for a in (warp(points), values, weights, *kernel, scale))
+    measured = lambda warp: [part[order] for part in (warp(points), values / scale, weights)]
+    start, warp = SMOOTH, unwarped(D)
+    score, parameters = _likeliest(measured(warp), SMOOTH, SMOOTH.parameters(D), FEW)
+    if parameters[-1] - parameters[-2] > np.log(MOST_NOISE):
+        start, warp, parameters = ROUGH, fit_warp(points), ROUGH.parameters(D)
+    else:
+        other, found = _likeliest(measured(fit_warp(points)), ROUGH, ROUGH.parameters(D), FEW)
+        if other < score:
+            start, warp, parameters = ROUGH, fit_warp(points), found
+    _, parameters = _likeliest(measured(warp), start, parameters, MOST_SCORED)
+    arrays = (jnp.asarray(a) for a in (warp(points), values, weights, *unpacked(parameters), scale))
     return DenseProcess(*arrays, warp=warp)
 
 
 def _likeliest(
-    measured: list[np.ndarray], bounds: list[Any], parameters: np.ndarray, count: int, steps: int
+    measured: list[np.ndarray], start: _Start, parameters: np.ndarray, count: int
 ) -> tuple[float, np.ndarray]:
     """The least negative logarithm of the likelihood of the first measurements, with what is known of the lengths, and where it is."""
-    import scipy.optimize  # slow to import
-
-    points, Z, W = (part[:count] for part in measured)
-    D = points.shape[1]
-    pairs = np.tril_indices(len(points), -1)
-    apart = jnp.asarray(np.abs(points[pairs[0]] - points[pairs[1]]))
+    likelihood = MarginalLikelihood(*(part[:count] for part in measured))
+    D = measured[0].shape[1]
+    known = np.zeros((len(parameters), len(parameters)))
+    known[:D, :D] = np.eye(D) / SPREAD**2
+    bounds = [np.log([1e-3, 30.0])] * D + [start.bounds] * D + [np.log([1e-4, 1e3]), np.log([1e-12, 30.0])]
 
     def goal(p):
-        value, slope = _likelihood(p, apart, pairs, Z, W)
-        off = (p[:D] - np.log(TYPICAL)) / SPREAD
-        slope[:D] += off / SPREAD
-        return value + 0.5 * np.sum(off**2), slope
+        here = likelihood(p)
+        off = np.zeros_like(p)
+        off[:D] = p[:D] - np.log(TYPICAL)
+        return Scored(
+            here.value + 0.5 * off @ known @ off, here.slope + known @ off, lambda: here.information() + known
+        )
 
-    found: Any = scipy.optimize.minimize(
-        goal, parameters, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": steps}
-    )
-    return (float(found.fun), found.x) if np.all(np.isfinite(found.x)) else (np.inf, parameters)
-
-
-def _unpacked(p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Lengths, smoothness, variance and noise; some noise stays, so that close measurements do no harm."""
-    D = len(p) // 2 - 1
-    variance, noise = np.exp(p[-2]), np.exp(p[-1])
-    return np.exp(p[:D]), p[D:-2], np.asarray(variance), np.asarray(noise + _least() * (1 + variance))
-
-
-def _least() -> float:
-    """The least noise, in units of the whole variance: the covariances are rounded to the precision that JAX works in."""
-    eps = float(jnp.finfo(jnp.result_type(float)).eps)
-    # In single precision the rounding of thousands of rows adds up to more than the smaller power.
-    return eps ** (0.7 if eps < 1e-10 else 0.5)
-
-
-def _likelihood(p: np.ndarray, apart: Float[Array, "pairs D"], pairs: Any, Z: np.ndarray, W: np.ndarray):
-    """Negative logarithm of the likelihood of values `(n, O)` with weights, and its gradient; infinite where rounding leaves no positive definite matrix.
-
-    With `C = O K^-1 - K^-1 Z Z^T K^-1` the gradient is `tr(C dK) / 2`, so that only the kernel is differentiated.
-    """
-    import scipy.linalg
-
-    lapack: Any = scipy.linalg.lapack
-    lengths, _, variance, noise = _unpacked(p)
-    n, O = Z.shape
-    kernel = jnp.asarray(p[: 2 * len(lengths)])
-    K = np.empty((n, n))
-    K[pairs] = 1.0 + variance * np.asarray(_correlations(kernel, apart), float)
-    K[np.diag_indices(n)] = 1.0 + variance + noise / W
-    factor, failed = lapack.dpotrf(K, lower=1)
-    if failed:
-        return np.inf, np.zeros_like(p)
-    inverse = lapack.dpotri(factor, lower=1)[0]
-    a = scipy.linalg.cho_solve((factor, True), Z, check_finite=False)
-    C = O * inverse - a @ a.T
-    beside, diagonal = C[pairs], np.diagonal(C)
-    total, slope = _pull(kernel, apart, jnp.asarray(beside))
-    # The diagonal counts half, as each pair stands twice in the trace.
-    ridge = 0.5 * np.sum(diagonal / W)
-    own = variance * (float(total) + 0.5 * np.sum(diagonal))
-    floor = _least() * variance * ridge
-    value = 0.5 * np.sum(a * Z) + O * np.sum(np.log(np.diagonal(factor)))
-    return value, np.concatenate([variance * np.asarray(slope, float), [own + floor, np.exp(p[-1]) * ridge]])
-
-
-def _correlation(t: Float[Array, "*b D"], smoothness: Float[Array, " D"]) -> Float[Array, "*b"]:
-    a, b, c = (jnp.clip(smoothness - order, 0, 1) for order in range(3))
-    mixed = (1 - c) * (1 + t * (a + t * b / 3)) + c * jnp.exp(t - t**2 / 6)
-    return jnp.exp(jnp.sum(jnp.log(jnp.maximum(mixed, jnp.finfo(mixed.dtype).tiny)) - t, axis=-1))
-
-
-@quick_jit
-def _correlations(kernel: Float[Array, " D2"], apart: Float[Array, "pairs D"]) -> Float[Array, " pairs"]:
-    return _of_pairs(kernel, apart)
-
-
-@quick_jit
-def _pull(kernel: Float[Array, " D2"], apart: Float[Array, "pairs D"], beside: Float[Array, " pairs"]):
-    """The sum of all correlations times given numbers, and its gradient."""
-    return jax.value_and_grad(lambda kernel: jnp.vdot(beside, _of_pairs(kernel, apart)))(kernel)
-
-
-def _of_pairs(kernel: Float[Array, " D2"], apart: Float[Array, "pairs D"]) -> Float[Array, " pairs"]:
-    D = apart.shape[1]
-    return _correlation(apart / jnp.exp(kernel[:D]), kernel[D:])
+    return likeliest(goal, parameters, np.array(bounds), MOST_STEPS)
 
 
 @eqx.filter_jit
 def _between(process: DenseProcess, x: Float[Array, "K D"]) -> Float[Array, "K N"]:
     """The covariance of points with the measurements."""
-    t = jnp.abs(x[:, None] - process.points[None]) / process.lengths
-    return 1.0 + process.variance * _correlation(t, process.smoothness)
+    t = jnp.abs(x.T[:, :, None] - process.points.T[:, None]) / process.lengths[:, None, None]
+    return 1.0 + process.variance * correlation(t, process.smoothness)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from infinity.fitting.balance import best_balance, equal
-from infinity.fitting.dense import DenseProcess, _likelihood, fit_dense
+from infinity.fitting.dense import DenseProcess, fit_dense
 from infinity.fitting.local import fit_local
 from infinity.fitting.neighbours import fit_process
 from infinity.fitting.warp import unwarped
@@ -66,17 +66,6 @@ def _arrays(process):
         process.noise,
         process.scale,
     )
-
-
-def test_the_slope_of_the_likelihood_is_that_of_differences(measured):
-    points, values, weights = measured
-    pairs = np.tril_indices(40, -1)
-    apart = jnp.asarray(np.abs(points[pairs[0]] - points[pairs[1]]))
-    at = lambda p: _likelihood(p, apart, pairs, values, weights)
-    for smoothness in (0.4, 1.5), (1.3, 2.6):
-        p = np.array([-0.3, 0.2, *smoothness, 0.2, -2.0])
-        differences = [(at(p + 1e-5 * e)[0] - at(p - 1e-5 * e)[0]) / 2e-5 for e in np.eye(6)]
-        np.testing.assert_allclose(at(p)[1], differences, rtol=1e-6)
 
 
 def test_it_finds_noise_lengths_and_smoothness():

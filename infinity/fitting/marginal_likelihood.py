@@ -1,0 +1,133 @@
+r"""The likelihood of measurements under a Gaussian process, its slope and its average information.
+
+    -log L = z^T K^-1 z / 2 + log det K / 2,    dL_i = tr((K^-1 - a a^T) dK_i) / 2,    A_ij = a^T dK_i K^-1 dK_j a / 2,    a = K^-1 z
+
+of each target, summed; `K` is the covariance of `infinity.fitting.dense`. `A`, the mean of the observed and the expected information, needs no product of
+matrices (Gilmour, Thompson and Cullis, Biometrics 51, 1995).
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ..compilation import quick_jit
+from .scoring import Scored
+
+# So many pairs of points at a time: what is made of them stays in the cache.
+_PAIRS, _ROWS = 4096, 4
+
+
+def correlation(t: Float[Array, "D *b"], smoothness: Float[Array, " D"]) -> Float[Array, "*b"]:
+    """The product of the kernels of all inputs, at distances in units of their lengths."""
+    smoothness = smoothness.reshape(-1, *[1] * (t.ndim - 1))
+    a, b, c = (jnp.clip(smoothness - order, 0, 1) for order in range(3))
+    mixed = (1 - c) * (1 + t * (a + t * b / 3)) + c * jnp.exp(t - t**2 / 6)
+    return jnp.exp(jnp.sum(jnp.log(jnp.maximum(mixed, jnp.finfo(mixed.dtype).tiny)) - t, axis=0))
+
+
+def unpacked(p: Float[np.ndarray, " P"]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Lengths, smoothness, variance and noise of parameters; some noise stays, so that close measurements do no harm."""
+    D = len(p) // 2 - 1
+    variance, noise = np.exp(p[-2]), np.exp(p[-1])
+    return np.exp(p[:D]), p[D:-2], np.asarray(variance), np.asarray(noise + _least() * (1 + variance))
+
+
+def _least() -> float:
+    """The least noise, in units of the whole variance: the covariances are rounded to the precision that JAX works in."""
+    eps = float(jnp.finfo(jnp.result_type(float)).eps)
+    # In single precision the rounding of thousands of rows adds up to more than the smaller power.
+    return eps ** (0.7 if eps < 1e-10 else 0.5)
+
+
+class MarginalLikelihood:
+    """The likelihood of values `(n, O)` at points `(n, D)`, with weights `(n,)`.
+
+    A call with parameters, the logarithms of the lengths, the smoothness of the inputs and the logarithms of variance and noise, gives a `Scored`, infinite
+    where rounding leaves no positive definite matrix.
+    """
+
+    def __init__(
+        self, points: Float[np.ndarray, "n D"], values: Float[np.ndarray, "n O"], weights: Float[np.ndarray, " n"]
+    ):
+        self._points, self._values, self._weights = points, values, weights
+        self._pairs: Any = np.tril_indices(len(points), -1)
+        count = len(self._pairs[0])
+        apart = np.zeros((points.shape[1], -(-count // _PAIRS) * _PAIRS))
+        for d, column in enumerate(points.T):
+            apart[d, :count] = np.abs(column[self._pairs[0]] - column[self._pairs[1]])
+        # Blocks of pairs, the last one filled up with zeros.
+        self._apart = jnp.asarray(apart.reshape(len(apart), -1, _PAIRS).swapaxes(0, 1))
+
+    def __call__(self, p: Float[np.ndarray, " P"]) -> Scored:
+        """Value, slope and information at parameters."""
+        import scipy.linalg  # slow to import
+
+        lapack: Any = scipy.linalg.lapack
+        Z, W, pairs = self._values, self._weights, self._pairs
+        lengths, _, variance, noise = unpacked(p)
+        n, O = Z.shape
+        kernel = jnp.asarray(p[: 2 * len(lengths)])
+        K = np.empty((n, n))
+        K[pairs] = 1.0 + variance * np.asarray(_correlations(kernel, self._apart), float).ravel()[: len(pairs[0])]
+        K[np.diag_indices(n)] = 1.0 + variance + noise / W
+        factor, failed = lapack.dpotrf(K, lower=1)
+        if failed:
+            return Scored(np.inf, np.zeros_like(p), lambda: np.zeros((len(p), len(p))))
+        inverse = lapack.dpotri(factor, lower=1)[0]
+        a = scipy.linalg.cho_solve((factor, True), Z, check_finite=False)
+        C = O * inverse - a @ a.T
+        beside, diagonal = np.zeros(self._apart[:, 0].shape), np.diagonal(C)
+        beside.ravel()[: len(pairs[0])] = C[pairs]
+        total, slope = _pull(kernel, self._apart, jnp.asarray(beside))
+        # The diagonal counts half, as each pair stands twice in the trace.
+        ridge = 0.5 * np.sum(diagonal / W)
+        own = variance * (float(total) + 0.5 * np.sum(diagonal))
+        floor = _least() * variance * ridge
+        value = 0.5 * np.sum(a * Z) + O * np.sum(np.log(np.diagonal(factor)))
+
+        def information() -> Float[np.ndarray, "P P"]:
+            A = np.zeros((len(p), len(p)))
+            slopes = variance * np.asarray(_slopes(kernel, jnp.asarray(self._points), jnp.asarray(a)), float)
+            for o in range(O):
+                of_variance = Z[:, o] - np.sum(a[:, o]) - (noise - _least() * variance) / W * a[:, o]
+                moved = np.column_stack([slopes[:, o], of_variance, np.exp(p[-1]) / W * a[:, o]])
+                half = scipy.linalg.solve_triangular(factor, moved, lower=True, check_finite=False)
+                A += 0.5 * half.T @ half
+            return A
+
+        whole = np.concatenate([variance * np.asarray(slope, float), [own + floor, np.exp(p[-1]) * ridge]])
+        return Scored(float(value), whole, information)
+
+
+@quick_jit
+def _correlations(kernel: Float[Array, " D2"], apart: Float[Array, "blocks D size"]) -> Float[Array, "blocks size"]:
+    return jax.lax.map(lambda block: _of_block(kernel, block), apart)
+
+
+@quick_jit
+def _pull(kernel: Float[Array, " D2"], apart: Float[Array, "blocks D size"], beside: Float[Array, "blocks size"]):
+    """The sum of all correlations times given numbers, and its gradient."""
+
+    def one(block):
+        return jax.value_and_grad(lambda kernel: jnp.vdot(block[1], _of_block(kernel, block[0])))(kernel)
+
+    return jax.tree.map(lambda parts: jnp.sum(parts, axis=0), jax.lax.map(one, (apart, beside)))
+
+
+@quick_jit
+def _slopes(kernel: Float[Array, " D2"], points: Float[Array, "n D"], a: Float[Array, "n O"]) -> Float[Array, "n O D2"]:
+    """The slopes of the correlations of each point with all, times given numbers."""
+
+    def one(point):
+        apart = jnp.abs(point[:, None] - points.T)
+        return jax.vmap(jax.grad(lambda kernel, a: jnp.vdot(_of_block(kernel, apart), a)), (None, 1))(kernel, a)
+
+    return jax.lax.map(one, points, batch_size=_ROWS)
+
+
+def _of_block(kernel: Float[Array, " D2"], apart: Float[Array, "D size"]) -> Float[Array, " size"]:
+    D = len(apart)
+    return correlation(apart / jnp.exp(kernel[:D])[:, None], kernel[D:])
