@@ -155,6 +155,17 @@ def test_a_few_wild_errors_tell_little_of_a_balance():
     assert even > 5 * rare > 5
 
 
+def test_wild_errors_of_both_alike_do_not_silence_the_others():
+    rng = np.random.default_rng(12)
+    z, ones, weights = rng.normal(size=(200, 1)), np.ones((200, 1)), np.ones(200)
+    poor, good = z + 0.5 * rng.normal(size=(200, 1)), z + 0.1 * rng.normal(size=(200, 1))
+    both = np.array(z)
+    both[:2] += 3.0
+    poor[:2], good[:2] = z[:2], z[:2]
+    alike, none = (float(best_balance(y, weights, (poor, ones), (good, ones)).weight[0]) for y in (both, z))
+    assert alike > 0.5 * none > 2
+
+
 def test_a_balance_found_at_measured_values_does_not_hold_at_others():
     rng = np.random.default_rng(5)
     level = rng.integers(30, size=500) / 29
