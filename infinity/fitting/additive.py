@@ -5,12 +5,12 @@ r"""The additive law of a table, from one Gram matrix.
 It is affine in its parameters: the samples are read once, and the strengths of its penalties are found from the normal equations alone.
 """
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ..compilation import quick_jit
 from ..descent.evidence import BlockPenalty, Evidence, affine_optimum, covariance
 from ..descent.streaming import accumulate, chunked
 from ..models import KHRONOS
@@ -53,7 +53,7 @@ def _problem(start: KHRONOS, x, y, weights):
     return stacked, start.bases, penalty, (*arrays, w), jnp.asarray(chunks)
 
 
-@eqx.filter_jit
+@quick_jit
 def _solve(stacked: Stacked, bases, penalty: BlockPenalty, data, chunks):
     """The law, the covariance of its parameters, and the variance of the noise."""
     theta, unravel = flattened(jax.tree.map(jnp.zeros_like, stacked), penalty.kept)

@@ -5,8 +5,9 @@ r"""A Gaussian process on all measurements of a small table.
 
 The smoothness of an input, from 0 to 3, mixes Matérn's kernels of order 1/2, 3/2 and 5/2 and their limit, Gauss's, of the curvature of the last one: `a`, `b`
 and `c` are how far it is above 0, 1 and 2, each at most 1. Lengths, smoothness, variance and noise maximise the likelihood of the measurements, or of a
-thousand of them, by Fisher scoring: from a rough start in warped coordinates, or, for laws without noise, from a smooth one in the coordinates of the box,
-as along the warp's broken lines a smooth law is not smooth. A few measurements tell which. Each measurement is predicted from all others without another solve:
+thousand of them, by Fisher scoring: from a rough start in warped coordinates, the likeliest of a few, or, for laws without noise, from a smooth one in the
+coordinates of the box, as along the warp's broken lines a smooth law is not smooth. Some measurements tell which. Each is predicted from all others without
+another solve:
 
     z_i - mean_i = [K^-1 z]_i / [K^-1]_ii,    var_i = 1 / [K^-1]_ii
 
@@ -14,6 +15,8 @@ as along the warp's broken lines a smooth law is not smooth. A few measurements 
 """
 
 import functools
+import itertools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import equinox as eqx
@@ -21,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .marginal_likelihood import MarginalLikelihood, correlation, unpacked
+from .marginal_likelihood import MarginalLikelihood, correlations, kernel_of, unpacked
 from .neighbours import SPREAD, TYPICAL, measured_anew
 from .scoring import Scored, likeliest
 from .warp import Warp, fit_warp, unwarped
@@ -37,19 +40,22 @@ MOST_NOISE = 1e-4
 
 
 class _Start(NamedTuple):
-    """Where the search for a kernel begins: smoothness and noise, and the bounds of the smoothness."""
+    """Where the search for a kernel begins: the lengths, noise and smoothness to try, and the bounds of the smoothness."""
 
+    lengths: tuple[float, ...]
+    noise: tuple[float, ...]
     smoothness: float
-    noise: float
     bounds: tuple[float, float]
 
-    def parameters(self, dimensions: int) -> Float[np.ndarray, " P"]:
-        """Logarithms of the lengths, smoothness of the inputs, logarithms of variance and noise."""
-        lengths = np.full(dimensions, np.log(TYPICAL))
-        return np.concatenate([lengths, np.full(dimensions, self.smoothness), np.log([1.0, self.noise])])
+    def parameters(self, dimensions: int) -> list[Float[np.ndarray, " P"]]:
+        """Each to try: logarithms of the lengths, smoothness of the inputs, logarithms of variance and noise."""
+        one = np.ones(dimensions)
+        pairs = itertools.product(self.lengths, self.noise)
+        return [np.concatenate([np.log(l) * one, self.smoothness * one, np.log([1.0, noise])]) for l, noise in pairs]
 
 
-ROUGH, SMOOTH = _Start(0.5, 0.05, (0.0, 2.0)), _Start(3.0, 1e-8, (3.0, 3.0))
+ROUGH = _Start((0.5, 1.5, 4.0), (1e-3, 1e-2, 0.05, 0.3), 0.5, (0.0, 2.0))
+SMOOTH = _Start((TYPICAL,), (1e-8,), 3.0, (3.0, 3.0))
 _BATCH = 512
 
 
@@ -79,8 +85,7 @@ class DenseProcess(eqx.Module):
         x = self.warp(x)
         means, variances = [np.zeros((0, len(self.scale)))], [np.zeros(0)]
         for at in range(0, len(x), _BATCH):
-            rows = np.resize(x[at : at + _BATCH], (_BATCH, x.shape[1]))
-            k = np.asarray(_between(self, jnp.asarray(rows, self.points.dtype)), float)[: len(x) - at]
+            k = self._covariances(x[at : at + _BATCH], np.asarray(self.points))
             means.append(k @ solved)
             known = scipy.linalg.solve_triangular(factor, k.T, lower=True, check_finite=False)
             variances.append(np.maximum(own - np.sum(known**2, axis=0), float(self.noise)))
@@ -103,12 +108,15 @@ class DenseProcess(eqx.Module):
         """The same process given other measurements; those of weight zero are left out."""
         return measured_anew(self, self.warp(points), values, weights)
 
+    def _covariances(self, x: np.ndarray, points: np.ndarray) -> Float[np.ndarray, "m n"]:
+        return 1.0 + float(self.variance) * correlations(kernel_of(self.lengths, self.smoothness), x, points)
+
     @functools.cached_property
     def _solved(self) -> tuple[np.ndarray, np.ndarray]:
         """Cholesky's factor of the measurements' covariance, and that matrix inverse times their values."""
         import scipy.linalg
 
-        K = np.concatenate([np.asarray(_between(self, rows), float) for rows in jnp.array_split(self.points, 4)])
+        K = self._covariances(np.asarray(self.points), np.asarray(self.points))
         K[np.diag_indices(len(K))] += float(self.noise) / np.asarray(self.weights, float)
         factor = scipy.linalg.cholesky(K, lower=True, overwrite_a=True, check_finite=False)
         scale = np.asarray(self.scale, float)  # zero for a target that is certain
@@ -138,28 +146,33 @@ def fit_dense(
     scale = np.where(scale > 0, scale, 1.0)
     order = np.random.default_rng(seed).permutation(N)
     measured = lambda warp: [part[order] for part in (warp(points), values / scale, weights)]
-    start, warp = SMOOTH, unwarped(D)
-    score, parameters = _likeliest(measured(warp), SMOOTH, SMOOTH.parameters(D), FEW)
-    if parameters[-1] - parameters[-2] > np.log(MOST_NOISE):
-        start, warp, parameters = ROUGH, fit_warp(points), ROUGH.parameters(D)
-    else:
-        other, found = _likeliest(measured(fit_warp(points)), ROUGH, ROUGH.parameters(D), FEW)
-        if other < score:
-            start, warp, parameters = ROUGH, fit_warp(points), found
-    _, parameters = _likeliest(measured(warp), start, parameters, MOST_SCORED)
+    smooth, rough = measured(unwarped(D)), measured(warp := fit_warp(points))
+    score, parameters = _likeliest(smooth, SMOOTH, _first(smooth, SMOOTH), FEW)
+    begin, is_smooth = _first(rough, ROUGH), parameters[-1] - parameters[-2] <= np.log(MOST_NOISE)
+    if is_smooth:
+        other, begin = _likeliest(rough, ROUGH, begin, FEW)
+        is_smooth = score <= other
+    if is_smooth:
+        rough, warp, begin = smooth, unwarped(D), parameters
+    _, parameters = _likeliest(rough, SMOOTH if is_smooth else ROUGH, begin, MOST_SCORED)
     arrays = (jnp.asarray(a) for a in (warp(points), values, weights, *unpacked(parameters), scale))
     return DenseProcess(*arrays, warp=warp)
 
 
-def _likeliest(
-    measured: list[np.ndarray], start: _Start, parameters: np.ndarray, count: int
-) -> tuple[float, np.ndarray]:
-    """The least negative logarithm of the likelihood of the first measurements, with what is known of the lengths, and where it is."""
+def _first(measured: list[np.ndarray], start: _Start) -> Float[np.ndarray, " P"]:
+    """Which of the parameters to try is likeliest by a few measurements."""
+    tried = start.parameters(measured[0].shape[1])
+    if len(tried) == 1:
+        return tried[0]
+    goal = _goal(measured, FEW)
+    return min(tried, key=lambda p: goal(p).value)
+
+
+def _goal(measured: list[np.ndarray], count: int) -> Callable[[Float[np.ndarray, " P"]], Scored]:
+    """The negative logarithm of the likelihood of the first measurements, with what is known of the lengths."""
     likelihood = MarginalLikelihood(*(part[:count] for part in measured))
     D = measured[0].shape[1]
-    known = np.zeros((len(parameters), len(parameters)))
-    known[:D, :D] = np.eye(D) / SPREAD**2
-    bounds = [np.log([1e-3, 30.0])] * D + [start.bounds] * D + [np.log([1e-4, 1e3]), np.log([1e-12, 30.0])]
+    known = np.diag(np.concatenate([np.full(D, 1 / SPREAD**2), np.zeros(D + 2)]))
 
     def goal(p):
         here = likelihood(p)
@@ -169,11 +182,13 @@ def _likeliest(
             here.value + 0.5 * off @ known @ off, here.slope + known @ off, lambda: here.information() + known
         )
 
-    return likeliest(goal, parameters, np.array(bounds), MOST_STEPS)
+    return goal
 
 
-@eqx.filter_jit
-def _between(process: DenseProcess, x: Float[Array, "K D"]) -> Float[Array, "K N"]:
-    """The covariance of points with the measurements."""
-    t = jnp.abs(x.T[:, :, None] - process.points.T[:, None]) / process.lengths[:, None, None]
-    return 1.0 + process.variance * correlation(t, process.smoothness)
+def _likeliest(
+    measured: list[np.ndarray], start: _Start, parameters: np.ndarray, count: int
+) -> tuple[float, np.ndarray]:
+    """The least value of that goal, and where it is."""
+    D = measured[0].shape[1]
+    bounds = [np.log([1e-3, 30.0])] * D + [start.bounds] * D + [np.log([1e-4, 1e3]), np.log([1e-12, 30.0])]
+    return likeliest(_goal(measured, count), parameters, np.array(bounds), MOST_STEPS)

@@ -16,8 +16,10 @@ from jaxtyping import Array, Float
 from ..compilation import quick_jit
 from .scoring import Scored
 
-# So many pairs of points at a time: what is made of them stays in the cache.
-_PAIRS, _ROWS = 4096, 4
+# Points along a side of a tile: all tables share the programs of one tile. So many rows of it at a time stay in the cache.
+_SIDE, _ROWS = 128, 32
+# Of a likelihood so many pairs of points stay in the cache; programs are of so many blocks of them.
+_PAIRS, _BLOCKS = 4096, 8
 
 
 def correlation(t: Float[Array, "D *b"], smoothness: Float[Array, " D"]) -> Float[Array, "*b"]:
@@ -42,6 +44,29 @@ def _least() -> float:
     return eps ** (0.7 if eps < 1e-10 else 0.5)
 
 
+def kernel_of(lengths: Any, smoothness: Any) -> Float[Array, " D2"]:
+    """Lengths and smoothness of the inputs as `correlations` takes them."""
+    return jnp.concatenate([jnp.log(jnp.asarray(lengths)), jnp.asarray(smoothness)])
+
+
+def correlations(
+    kernel: Float[Array, " D2"], x: Float[np.ndarray, "m D"], points: Float[np.ndarray, "n D"]
+) -> Float[np.ndarray, "m n"]:
+    """The correlations of points with others."""
+    columns = _tiled(points, kernel.dtype)
+    rows = [
+        np.concatenate([np.asarray(_tile(kernel, part, others), float) for others in columns], axis=1)
+        for part in _tiled(x, kernel.dtype)
+    ]
+    return np.concatenate(rows)[: len(x), : len(points)]
+
+
+def _tiled(points: np.ndarray, dtype: Any) -> list[Array]:
+    """Points in parts of one size, the last one filled up."""
+    count = -(-len(points) // _SIDE)
+    return [jnp.asarray(part, dtype) for part in np.split(np.resize(points, (count * _SIDE, points.shape[1])), count)]
+
+
 class MarginalLikelihood:
     """The likelihood of values `(n, O)` at points `(n, D)`, with weights `(n,)`.
 
@@ -54,12 +79,13 @@ class MarginalLikelihood:
     ):
         self._points, self._values, self._weights = points, values, weights
         self._pairs: Any = np.tril_indices(len(points), -1)
-        count = len(self._pairs[0])
-        apart = np.zeros((points.shape[1], -(-count // _PAIRS) * _PAIRS))
-        for d, column in enumerate(points.T):
-            apart[d, :count] = np.abs(column[self._pairs[0]] - column[self._pairs[1]])
-        # Blocks of pairs, the last one filled up with zeros.
-        self._apart = jnp.asarray(apart.reshape(len(apart), -1, _PAIRS).swapaxes(0, 1))
+        apart = [self._blocks(np.abs(column[self._pairs[0]] - column[self._pairs[1]])) for column in points.T]
+        self._apart = [jnp.asarray(part) for part in np.stack(apart, axis=2)]
+
+    def _blocks(self, numbers: Float[np.ndarray, " pairs"]) -> Float[np.ndarray, "parts blocks size"]:
+        """One number a pair in blocks, the last ones filled up with zeros."""
+        size = _BLOCKS * _PAIRS
+        return np.pad(numbers, (0, -len(numbers) % size)).reshape(-1, _BLOCKS, _PAIRS)
 
     def __call__(self, p: Float[np.ndarray, " P"]) -> Scored:
         """Value, slope and information at parameters."""
@@ -71,7 +97,8 @@ class MarginalLikelihood:
         n, O = Z.shape
         kernel = jnp.asarray(p[: 2 * len(lengths)])
         K = np.empty((n, n))
-        K[pairs] = 1.0 + variance * np.asarray(_correlations(kernel, self._apart), float).ravel()[: len(pairs[0])]
+        related = np.concatenate([np.asarray(_correlations(kernel, part), float).ravel() for part in self._apart])
+        K[pairs] = 1.0 + variance * related[: len(pairs[0])]
         K[np.diag_indices(n)] = 1.0 + variance + noise / W
         factor, failed = lapack.dpotrf(K, lower=1)
         if failed:
@@ -79,18 +106,21 @@ class MarginalLikelihood:
         inverse = lapack.dpotri(factor, lower=1)[0]
         a = scipy.linalg.cho_solve((factor, True), Z, check_finite=False)
         C = O * inverse - a @ a.T
-        beside, diagonal = np.zeros(self._apart[:, 0].shape), np.diagonal(C)
-        beside.ravel()[: len(pairs[0])] = C[pairs]
-        total, slope = _pull(kernel, self._apart, jnp.asarray(beside))
+        diagonal, beside = np.diagonal(C), self._blocks(C[pairs])
+        pulls = [_pull(kernel, part, jnp.asarray(own)) for part, own in zip(self._apart, beside, strict=True)]
+        total, slope = (np.sum(np.asarray(part, float), axis=0) for part in zip(*pulls, strict=True))
         # The diagonal counts half, as each pair stands twice in the trace.
         ridge = 0.5 * np.sum(diagonal / W)
-        own = variance * (float(total) + 0.5 * np.sum(diagonal))
+        own = variance * (total + 0.5 * np.sum(diagonal))
         floor = _least() * variance * ridge
         value = 0.5 * np.sum(a * Z) + O * np.sum(np.log(np.diagonal(factor)))
 
         def information() -> Float[np.ndarray, "P P"]:
             A = np.zeros((len(p), len(p)))
-            slopes = variance * np.asarray(_slopes(kernel, jnp.asarray(self._points), jnp.asarray(a)), float)
+            tiles = _tiled(self._points, kernel.dtype)
+            beside = np.split(np.pad(a, ((0, len(tiles) * _SIDE - n), (0, 0))), len(tiles))
+            parts = [sum(_slopes(kernel, x, *other) for other in zip(tiles, beside, strict=True)) for x in tiles]
+            slopes = variance * np.concatenate([np.asarray(part, float) for part in parts])[:n]
             for o in range(O):
                 of_variance = Z[:, o] - np.sum(a[:, o]) - (noise - _least() * variance) / W * a[:, o]
                 moved = np.column_stack([slopes[:, o], of_variance, np.exp(p[-1]) / W * a[:, o]])
@@ -98,8 +128,15 @@ class MarginalLikelihood:
                 A += 0.5 * half.T @ half
             return A
 
-        whole = np.concatenate([variance * np.asarray(slope, float), [own + floor, np.exp(p[-1]) * ridge]])
+        whole = np.concatenate([variance * slope, [own + floor, np.exp(p[-1]) * ridge]])
         return Scored(float(value), whole, information)
+
+
+@quick_jit
+def _tile(kernel: Float[Array, " D2"], x: Float[Array, "S D"], points: Float[Array, "S D"]) -> Float[Array, "S S"]:
+    return jax.lax.map(lambda rows: _between(kernel, rows, points), x.reshape(-1, _ROWS, x.shape[1])).reshape(
+        _SIDE, _SIDE
+    )
 
 
 @quick_jit
@@ -109,7 +146,7 @@ def _correlations(kernel: Float[Array, " D2"], apart: Float[Array, "blocks D siz
 
 @quick_jit
 def _pull(kernel: Float[Array, " D2"], apart: Float[Array, "blocks D size"], beside: Float[Array, "blocks size"]):
-    """The sum of all correlations times given numbers, and its gradient."""
+    """The sum of some correlations times given numbers, and its gradient."""
 
     def one(block):
         return jax.value_and_grad(lambda kernel: jnp.vdot(block[1], _of_block(kernel, block[0])))(kernel)
@@ -118,16 +155,21 @@ def _pull(kernel: Float[Array, " D2"], apart: Float[Array, "blocks D size"], bes
 
 
 @quick_jit
-def _slopes(kernel: Float[Array, " D2"], points: Float[Array, "n D"], a: Float[Array, "n O"]) -> Float[Array, "n O D2"]:
-    """The slopes of the correlations of each point with all, times given numbers."""
+def _slopes(
+    kernel: Float[Array, " D2"], x: Float[Array, "S D"], points: Float[Array, "S D"], a: Float[Array, "S O"]
+) -> Float[Array, "S O D2"]:
+    """The slopes of the correlations of each point of a tile with the others, times given numbers."""
 
     def one(point):
-        apart = jnp.abs(point[:, None] - points.T)
-        return jax.vmap(jax.grad(lambda kernel, a: jnp.vdot(_of_block(kernel, apart), a)), (None, 1))(kernel, a)
+        return jax.jacrev(lambda kernel: _between(kernel, point[None], points)[0] @ a)(kernel)
 
-    return jax.lax.map(one, points, batch_size=_ROWS)
+    return jax.lax.map(one, x, batch_size=8)
 
 
-def _of_block(kernel: Float[Array, " D2"], apart: Float[Array, "D size"]) -> Float[Array, " size"]:
+def _between(kernel: Float[Array, " D2"], x: Float[Array, "m D"], points: Float[Array, "n D"]) -> Float[Array, "m n"]:
+    return _of_block(kernel, jnp.abs(x.T[:, :, None] - points.T[:, None]))
+
+
+def _of_block(kernel: Float[Array, " D2"], apart: Float[Array, "D *size"]) -> Float[Array, "*size"]:
     D = len(apart)
-    return correlation(apart / jnp.exp(kernel[:D])[:, None], kernel[D:])
+    return correlation(apart / jnp.exp(kernel[:D]).reshape(D, *[1] * (apart.ndim - 1)), kernel[D:])

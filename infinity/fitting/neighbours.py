@@ -50,8 +50,8 @@ class NeighbourProcess(eqx.Module):
         nearest = _nearest(np.asarray(self.points), x, np.asarray(self.lengths), min(NEIGHBOURS, len(self.points)))
         means, variances = [np.zeros((0, len(self.scale)))], [np.zeros(0)]
         for at in range(0, len(x), _BATCH):
-            fill = lambda rows, at=at: jnp.asarray(np.resize(rows[at : at + _BATCH], (_BATCH, rows.shape[1])))
-            mean, variance = _many(self, fill(x), fill(nearest))
+            fill = lambda rows, at=at: np.resize(rows[at : at + _BATCH], (_BATCH, rows.shape[1]))
+            mean, variance = self._given(fill(x), fill(nearest), np.ones(_BATCH))
             means.append(np.asarray(mean)[: len(x) - at])
             variances.append(np.asarray(variance)[: len(x) - at])
         return np.concatenate(means), np.concatenate(variances)[:, None] * np.asarray(self.scale) ** 2
@@ -64,10 +64,16 @@ class NeighbourProcess(eqx.Module):
         for at in range(0, N, _BATCH):
             chosen = np.resize(np.arange(at, min(at + _BATCH, N)), _BATCH)
             own = _others(points, chosen, np.asarray(self.lengths), min(NEIGHBOURS, N - 1))
-            mean, variance = _many(self, jnp.asarray(points[chosen]), jnp.asarray(own), jnp.asarray(chosen))
+            mean, variance = self._given(points[chosen], own, np.asarray(self.weights)[chosen])
             means.append(np.asarray(mean)[: N - at])
             variances.append(np.asarray(variance)[: N - at])
         return np.concatenate(means), np.concatenate(variances)[:, None] * scale**2
+
+    def _given(self, x: np.ndarray, nearest: np.ndarray, weights: np.ndarray) -> tuple[Array, Array]:
+        """Mean and variance of new measurements of some weights at points, given their nearest ones."""
+        kernel = (self.lengths, self.smoothness, self.variance, self.noise)
+        near = _gathered((self.points, self.values, self.weights), nearest)
+        return _many(kernel, near, jnp.asarray(x, self.points.dtype), jnp.asarray(weights, self.points.dtype))
 
     def given(
         self, points: Float[np.ndarray, "n D"], values: Float[np.ndarray, "n O"], weights: Float[np.ndarray, " n"]
@@ -103,13 +109,14 @@ def fit_process(
     chosen = np.resize(np.random.default_rng(seed).permutation(N), SCORED)
     parameters = np.concatenate([np.full(D, np.log(0.2)), np.full(D, 0.5), np.log([0.5, 0.5])])
     bounds = [(np.log(1e-3), np.log(30.0))] * D + [(0.0, 1.0)] * D + [(np.log(1e-6), np.log(30.0))] * 2
-    X, R, W = (jnp.asarray(a) for a in (points, values / scale, weights))
+    measured = (points, values / scale, weights)
+    dtype = jnp.result_type(float)
     for _ in range(ROUNDS):
         own = _others(points, chosen, np.exp(parameters[:D]), min(NEIGHBOURS, N - 1))
-        arrays = (X, R, W, jnp.asarray(own), jnp.asarray(chosen))
+        arrays = (_gathered(measured, own), _gathered(measured, chosen))
 
         def goal(p, arrays=arrays):
-            value, slope = (np.asarray(v, float) for v in _score(jnp.asarray(p, X.dtype), *arrays))
+            value, slope = (np.asarray(v, float) for v in _score(jnp.asarray(p, dtype), *arrays))
             off = (p[:D] - np.log(TYPICAL)) / SPREAD
             return value + np.sum(off**2) / SCORED, slope + np.pad(2 * off / SPREAD / SCORED, (0, D + 2))
 
@@ -117,35 +124,37 @@ def fit_process(
             goal, parameters, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": STEPS}
         )
         parameters = found.x if np.all(np.isfinite(found.x)) else parameters
-    return NeighbourProcess(X, jnp.asarray(values), W, *_unpacked(jnp.asarray(parameters, X.dtype)), jnp.asarray(scale))
+    kernel = _unpacked(jnp.asarray(parameters, dtype))
+    arrays = (jnp.asarray(a) for a in (points, values, weights, *kernel, scale))
+    return NeighbourProcess(*arrays)
 
 
-@eqx.filter_jit
-def _many(
-    process: NeighbourProcess, x: Float[Array, "K D"], nearest: Int[Array, "K k"], own: Int[Array, " K"] | None = None
-):
-    """Mean and variance of new measurements at points, which weigh as much as the measurements `own` where these are given."""
-    parts = (process.points, process.values, process.weights)
-    kernel = (process.lengths, process.smoothness, process.variance, process.noise)
-    weights = jnp.ones(len(x), x.dtype) if own is None else process.weights[own]
-    one = lambda x, near, weight: _conditional(*(a[near] for a in parts), x, *kernel, weight)  # pyright: ignore[reportCallIssue]
-    return jax.vmap(one)(x, nearest, weights)
+def _gathered(arrays: Any, rows: Int[np.ndarray, "..."]) -> tuple[Array, ...]:
+    """Some rows of arrays, taken before the compiled program so that it does not depend on how many there are."""
+    return tuple(jnp.asarray(np.asarray(array)[rows]) for array in arrays)
 
 
 @quick_jit
-def _score(parameters: Float[Array, " D2"], points, values, weights, own: Int[Array, "K k"], chosen: Int[Array, " K"]):
+def _many(kernel, near, x: Float[Array, "K D"], weights: Float[Array, " K"]):
+    """Mean and variance of new measurements at points, given the places, values and weights of their nearest ones."""
+    one = lambda near, x, weight: _conditional(*near, x, *kernel, weight)  # pyright: ignore[reportCallIssue]
+    return jax.vmap(one)(near, x, weights)
+
+
+@quick_jit
+def _score(parameters: Float[Array, " D2"], near, chosen):
     """Negative logarithm of the likelihood of measurements given their neighbours, over their number, and its gradient."""
 
     def value(parameters, part):
         kernel = _unpacked(parameters)
-        one = lambda i, near: _conditional(points[near], values[near], weights[near], points[i], *kernel, weights[i])
-        mean, var = jax.vmap(one)(*part)
-        return jnp.sum(jnp.log(var)[:, None] + (values[part[0]] - mean) ** 2 / var[:, None])
+        near, (x, measured, weight) = part
+        mean, var = jax.vmap(lambda near, x, weight: _conditional(*near, x, *kernel, weight))(near, x, weight)
+        return jnp.sum(jnp.log(var)[:, None] + (measured - mean) ** 2 / var[:, None])
 
     # Some at a time stay in the cache.
-    parts = (chosen.reshape(-1, _PART), own.reshape(-1, _PART, own.shape[1]))
+    parts = jax.tree.map(lambda a: a.reshape(-1, _PART, *a.shape[1:]), (near, chosen))
     sums = jax.lax.map(lambda part: jax.value_and_grad(value)(parameters, part), parts)
-    return jax.tree.map(lambda part: jnp.sum(part, axis=0) / (chosen.size * values.shape[1]), sums)
+    return jax.tree.map(lambda part: jnp.sum(part, axis=0) / chosen[1].size, sums)
 
 
 def _unpacked(parameters: Float[Array, " D2"]):

@@ -31,7 +31,7 @@ class Predictor(eqx.Module):
     - `model`: the model in physical units.
     - `covariance`: of its free parameters `(P, P)`, in the units of the inner model, or nothing.
     - `noise`: the standard deviation of each target, `(O,)`.
-    - `scores`: errors of held-out rows in standard deviations of their prediction, `(n, O)`, or nothing.
+    - `scores`: errors of rows that were held out or left out in standard deviations of their prediction, `(n, O)`, or nothing.
     - `local`: the local stage, or nothing.
     - `levels`: the effects of levels, or nothing.
     """

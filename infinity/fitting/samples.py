@@ -215,10 +215,11 @@ class Samples:
         size: Size,
         seed: int,
         worthwhile: float,
-    ) -> LocalStage | None:
-        """A local stage, or nothing where it does not pay.
+    ) -> tuple[LocalStage | None, Float[np.ndarray, "n O"] | None]:
+        """A local stage, or nothing where it does not pay, and how far the last n rows are off, in standard deviations of their prediction.
 
-        It is judged on the last n rows, in `folds` equal parts: each is predicted from all other rows, with kernels found on all of them.
+        Where places were measured before, there is no telling how far off others would be. The stage is judged on the last n rows, in `folds` equal parts:
+        each is predicted from all other rows, with kernels found on all of them.
 
         **Arguments:** the link; values of a separable model that, where it gives those of a part, has not seen it either; the standard deviations it gives the
         last n rows; the number of parts; the box; the size of the additive law; the seed; the share of the separable model's error that the mixture has to stay
@@ -236,13 +237,15 @@ class Samples:
         own = (np.concatenate([mean for mean, _ in parts]), np.concatenate([std for _, std in parts]))
         separable = (values[judged], deviations)
         stage = stage.balanced(z[judged], w[judged], separable, own)
-        mixed = stage.balance.mixed(separable, own)[0]
+        mixed, std = stage.balance.mixed(separable, own)
         if self.error(link, mixed, len(judged)) > worthwhile * self.error(link, values, len(judged)):
-            stage, mixed = stage.silent(), values[judged]
+            stage, mixed, std = stage.silent(), *separable
         total = np.average((z[judged] - mixed) ** 2, axis=0, weights=w[judged])
         repeats = self.repeats._replace(variance=self.repeats.variance / scaled.noise**2)
         stage = stage.with_twins(x, z, w, repeats, total)
-        return stage if stage.twins is not None or stage.weighs else None
+        if stage.twins is not None:
+            return stage, None
+        return stage if stage.weighs else None, np.abs(z[judged] - mixed) / std
 
 
 def _shares(weights: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:

@@ -102,8 +102,9 @@ class Selected(NamedTuple):
     """What was selected and fitted.
 
     **Fields:** a link, the samples, the fits (several to be averaged), the trials, the size of a model made here, the local stage, how many iterations
-    a fit was given where that was not left to its convergence, the effects of levels, or nothing, whether the fits are accurate enough as they are, and what
-    fits to other rows begin from, where that is not what these ended at.
+    a fit was given where that was not left to its convergence, the effects of levels, or nothing, whether the fits are accurate enough as they are, what
+    fits to other rows begin from, where that is not what these ended at, and how far rows are off that each start has left out in its turn, `(n, O)`, in
+    standard deviations of their prediction, or nothing.
     """
 
     link: str
@@ -116,6 +117,7 @@ class Selected(NamedTuple):
     levels: LevelEffects | None = None
     enough: bool = False
     starts: tuple[AbstractSeparable, ...] | None = None
+    scores: np.ndarray | None = None
 
     def refit(self, x: np.ndarray, y: np.ndarray, weights: np.ndarray, seed: int) -> "Selected":
         """The same fits and local stage, to other rows."""
@@ -349,7 +351,7 @@ def select(
         order = np.roll(np.arange(len(x)), (member % folds) * validation)
         fits.append(samples.reordered(order).fit(trial.link, start(size, member), unseen, most_iterations=noisy))
         values.append(np.asarray(fits[-1].values)[np.argsort(order)])
-    found = Selected(trial.link, samples, fits, trials, size, None, noisy, levels)
+    found, scores = Selected(trial.link, samples, fits, trials, size, None, noisy, levels), None
     if local:
         alone = np.mean(values, axis=0)
         for fold in range(folds):
@@ -358,11 +360,11 @@ def select(
         count = folds * validation
         deviations = _deviations(samples, trial.link, fits, np.mean([v[-count:] for v in values], axis=0))
         box = fits[0].model.domain
-        stage = samples.local(trial.link, alone, deviations, folds, box, base, seed, LOCAL_WORTHWHILE)
+        stage, scores = samples.local(trial.link, alone, deviations, folds, box, base, seed, LOCAL_WORTHWHILE)
         found = found._replace(local=stage)
     if folds == 1:
         return found.refitted(samples)
-    return found._replace(starts=tuple(start(size, member) for member in range(members)))
+    return found._replace(starts=tuple(start(size, member) for member in range(members)), scores=scores)
 
 
 def _deviations(samples: Samples, link: str, fits: Sequence[DirectFit], values: np.ndarray) -> np.ndarray:

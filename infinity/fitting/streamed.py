@@ -49,8 +49,8 @@ class Solution(NamedTuple):
     """A solved model in the units it was solved in, and how to get from there to physical ones.
 
     **Fields:** `model`, from all rows, and `judged`, without the held-out ones; the box, whether the model lives on the unit box, `shift`, `scale` and
-    `link` of the targets; how the solve ended; `noise` `(O,)` in units of the targets; the covariance of the parameters; the `scores` `(n, O)` of the held-out
-    rows for intervals; the covariance of `judged`; the effects of levels and the local stages beside `judged` and `model`; the certificate, counts, history,
+    `link` of the targets; how the solve ended; `noise` `(O,)` in units of the targets; the covariance of the parameters; the `scores` `(n, O)` of rows not
+    seen, for intervals; the covariance of `judged`; the effects of levels and the local stages beside `judged` and `model`; the certificate, counts, history,
     the trials of the selection, and what was chosen.
     """
 
@@ -214,7 +214,10 @@ def _scores(
     selected: Selected,
     scaled: Scaled,
 ) -> np.ndarray:
-    """How far held-out rows are off in what the link describes, in standard deviations of their prediction, `(n, O)`."""
+    """How far rows are off that a fit has not seen, in what the link describes, in standard deviations of their prediction, `(n, O)`.
+
+    They are the held-out rows and, in small tables, those that each start has left out in its turn: of a few held-out rows alone the quantile would vary.
+    """
     rows, link = table.heldout[:: -(-len(table.heldout) // MOST_SCORED)], selected.link
     value = evaluate(judged, points[rows])
     u = scaled.shift + scaled.scale * value
@@ -227,4 +230,5 @@ def _scores(
     u = (
         u if link in ("identity", "log") else np.asarray(LINKS[link].forward(np.asarray(LINKS[link].inverse(u))))
     )  # within the bounds
-    return np.abs(LINKS[link].forward(table.y[rows]) - u) / (scaled.scale * std)
+    scores = np.abs(LINKS[link].forward(table.y[rows]) - u) / (scaled.scale * std)
+    return scores if selected.scores is None else np.concatenate([scores, selected.scores])

@@ -4,7 +4,8 @@ r"""How far predictions may be off: the variance from the parameters, and interv
 
 `q` is the empirical quantile of `|u_i - u(x_i)| / std u(x_i)` over n held-out rows, their `(n + 1) level`-th smallest value, interpolated where that is no
 whole number: split conformal prediction with normalised scores (Lei et al., J. Am. Stat. Assoc. 113, 2018), which covers what it says whether noise or the
-model's own error dominates. The next whole number would cover at least the level, and with few rows much more: 27 of 29 for nine tenths of 28 rows.
+model's own error dominates. In small noisy tables the rows that each start of the ensemble has left out in its turn count with them (cross-validated: Barber
+et al., Ann. Stat. 49, 2021). The next whole number would cover at least the level, and with few rows much more: 27 of 29 for nine tenths of 28 rows.
 """
 
 import equinox as eqx
