@@ -123,6 +123,17 @@ def test_it_pays_where_no_few_products_do(noisy, result):
     assert 0.5 < float(np.median(std)) / whole < 2
 
 
+def test_rows_that_starts_left_out_calibrate_intervals(noisy, result):
+    x, y = (part[500:] for part in noisy)
+    assert len(result.predictor.scores) > 4 * len(result.heldout)
+    x, y = x[~result.model.rows_outside(x)], y[~result.model.rows_outside(x)]
+    for level in (0.5, 0.9):
+        lower, upper = result.intervals(x, level)
+        assert np.mean((lower <= y) & (y <= upper)) == pytest.approx(
+            level, abs=3 * np.sqrt(level * (1 - level) / len(y))
+        )
+
+
 def test_outside_the_box_the_model_speaks_alone(result):
     x = np.array([[0.5, 0.5, 0.5], [1.5, 0.5, 0.5]])
     mean, alone = result.predict(x), result.model.predict(x)

@@ -5,18 +5,18 @@ import numpy as np
 import pytest
 import scipy.optimize
 
-from infinity.fitting.marginal_likelihood import MarginalLikelihood, correlation, unpacked
+from infinity.fitting.marginal_likelihood import MarginalLikelihood, correlation, correlations, kernel_of, unpacked
 from infinity.fitting.scoring import Scored, likeliest
 
 SMOOTHNESS = [(0.4, 1.5), (1.3, 2.6)]
 
 
-@pytest.fixture
-def measured():
-    rng = np.random.default_rng(3)
-    points = rng.uniform(size=(40, 2))
-    values = np.column_stack([np.sin(5 * points[:, 0]), points[:, 0] * points[:, 1]]) + 0.1 * rng.normal(size=(40, 2))
-    return points, values, rng.uniform(0.5, 2.0, 40)
+@pytest.fixture(params=[40, 300])  # in one block of pairs and one tile of points, and in several
+def measured(request):
+    rng, rows = np.random.default_rng(3), request.param
+    points = rng.uniform(size=(rows, 2))
+    values = np.column_stack([np.sin(5 * points[:, 0]), points[:, 0] * points[:, 1]]) + 0.1 * rng.normal(size=(rows, 2))
+    return points, values, rng.uniform(0.5, 2.0, rows)
 
 
 def parameters(smoothness):
@@ -28,6 +28,15 @@ def covariance(p, points, weights):
     t = np.abs(points[:, None] - points[None]) / lengths
     k = 1.0 + variance * np.asarray(correlation(jnp.asarray(np.moveaxis(t, -1, 0)), jnp.asarray(smoothness)))
     return k + np.diag(noise / weights)
+
+
+@pytest.mark.parametrize(("rows", "others"), [(1, 130), (300, 128)])
+def test_correlations_are_the_same_in_tiles(rows, others):
+    rng = np.random.default_rng(5)
+    x, points, lengths, smoothness = (rng.uniform(0.1, 1, size) for size in ((rows, 3), (others, 3), 3, 3))
+    t = np.moveaxis(np.abs(x[:, None] - points) / lengths, -1, 0)
+    expected = correlation(jnp.asarray(t), jnp.asarray(smoothness))
+    np.testing.assert_allclose(correlations(kernel_of(lengths, smoothness), x, points), expected, rtol=1e-12)
 
 
 def differences(function, p, h=1e-5):
