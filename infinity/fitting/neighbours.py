@@ -137,8 +137,9 @@ def _gathered(arrays: Any, rows: Int[np.ndarray, "..."]) -> tuple[Array, ...]:
 @quick_jit
 def _many(kernel, near, x: Float[Array, "K D"], weights: Float[Array, " K"]):
     """Mean and variance of new measurements at points, given the places, values and weights of their nearest ones."""
-    one = lambda near, x, weight: _conditional(*near, x, *kernel, weight)  # pyright: ignore[reportCallIssue]
-    return jax.vmap(one)(near, x, weights)
+    points, values, own = near
+    one = lambda p, v, w, x, weight: _conditional(p, v, w, x, *kernel, weight)  # pyright: ignore[reportCallIssue]
+    return jax.vmap(one)(points, values, own, x, weights)
 
 
 @quick_jit
@@ -147,8 +148,9 @@ def _score(parameters: Float[Array, " D2"], near, chosen):
 
     def value(parameters, part):
         kernel = _unpacked(parameters)
-        near, (x, measured, weight) = part
-        mean, var = jax.vmap(lambda near, x, weight: _conditional(*near, x, *kernel, weight))(near, x, weight)
+        (points, values, weights), (x, measured, weight) = part
+        one = lambda p, v, w, x, weight: _conditional(p, v, w, x, *kernel, weight)
+        mean, var = jax.vmap(one)(points, values, weights, x, weight)
         return jnp.sum(jnp.log(var)[:, None] + (measured - mean) ** 2 / var[:, None])
 
     # Some at a time stay in the cache.
