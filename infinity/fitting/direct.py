@@ -44,6 +44,8 @@ FIRST_ITERATIONS = 60
 LAST_ITERATIONS = 40
 # The iteration ends after so many steps in a row that change little.
 CALM_STEPS = 4
+# The noise variance that a fit begins with, of the targets' own, where nothing else is known of it.
+FIRST_VARIANCE = 0.01
 # Basis functions are kept for all samples where this many numbers hold them, and evaluated chunk by chunk beyond.
 KEPT_NUMBERS = 2**25
 # Windows pay from here on, on a CPU: their products are smaller and touch more memory, and each has to wait for the one before.
@@ -183,13 +185,14 @@ def fit_separable(
     evidence: Evidence | None = None,
     capacity: int | None = None,
     most_iterations: int | None = None,
+    variance: float | None = None,
 ) -> DirectFit:
     """Fit a separable model to standardised data.
 
     **Arguments:** a start `model` on the box of `x`; inputs in random order, targets of about unit variance and zero mean, weights; the relative change of the
     objective at which the iteration ends; a callback that gets a dictionary after each iteration; `rows`, to use only the first of the samples; the
     `evidence` of an earlier fit that the model comes from; `capacity`, the most samples of any fit that is to share the compiled program;
-    `most_iterations`, to end early.
+    `most_iterations`, to end early; where there is no evidence, the noise variance to begin with, of the targets' own.
     """
     stacked = stack(model)
     layout = Layout.of(stacked)
@@ -257,7 +260,7 @@ def fit_separable(
     chunks = chunks if rows is None else min(chunks, -(-rows // size))
     warm = evidence is not None
     if evidence is None:
-        evidence = Evidence(jnp.ones((penalty.strengths,), dtype), jnp.asarray(0.01, dtype))
+        evidence = Evidence(jnp.ones((penalty.strengths,), dtype), jnp.asarray(variance or FIRST_VARIANCE, dtype))
     damping, iterations = jnp.asarray(1e-2, dtype), most_iterations or FIRST_ITERATIONS + LAST_ITERATIONS
     rare = rare_samples(model.axes, np.asarray(x[:rows], np.float64))
     spread = effective_share(counted)

@@ -13,10 +13,12 @@ import time
 
 import numpy as np
 
+from .candidates import FUNCTIONS, MOST_MODES, SQUARE_MODES
 from .links import squared, squares_count_from
 from .samples import Samples
-from .selection import FUNCTIONS, MOST_MODES, SQUARE_MODES, Selected, Trial, in_dtype, starting_model
+from .selection import Selected
 from .size import Size, choose_size
+from .trials import Trial, in_dtype, starting_model
 
 # Rows that are drawn, at most, and the share that judges, at most so many.
 ROWS, VALIDATION, JUDGED = 40_000, 0.25, 10_000

@@ -27,12 +27,13 @@ from .predictor import Predictor
 from .preparation import prepare
 from .result import Result, metrics_of
 from .rows import distinct_rows
-from .selection import described, starting_model
+from .selection import described
 from .size import choose_size
 from .streamed import Solution, Table, solve_streamed, spread
 from .target_coding import with_means
 from .tensor import fit_tensor
 from .timing import Stopwatch
+from .trials import starting_model
 
 
 @full_products

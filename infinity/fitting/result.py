@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from ..closure import Certificate
 from .fitted import Fitted
 from .predictor import Predictor
-from .selection import Trial, printed
+from .trials import Trial, printed
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

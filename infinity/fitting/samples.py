@@ -175,6 +175,7 @@ class Samples:
         rows: int | None = None,
         evidence: Evidence | None = None,
         most_iterations: int | None = None,
+        variance: float | None = None,
     ) -> DirectFit:
         """Fit a start to the first rows, or to all; the other arguments as for `fit_separable`."""
         scaled = self.scaled(link)
@@ -185,6 +186,7 @@ class Samples:
             "evidence": evidence,
             "capacity": self.capacity,
             "most_iterations": most_iterations,
+            "variance": variance,
         }
         fit = lambda: fit_separable(start, x, z, w, progress=self.progress, **options)
         return fit() if self.journal is None else self.journal.once(start, {"samples": (x, z, w), **options}, fit)

@@ -1,63 +1,34 @@
-r"""Which separable model for this table: link, kind of functions, number of modes, one model or the average of several.
+r"""The separable model of a table: the candidate that its trials favour, as one model or the average of several starts.
 
-Trials are fitted to the first rows and judged on others, always in units of the target:
-
-    error = |y - g(u(x))|_rms / std(y)    on the rows kept for validation
-
-Functions of a smooth law are polynomials, which converge faster than any spline; functions with kinks or noise are cubic splines. Both have the same
-number of functions, so the trials of a round share one compiled program. Cells of equal ratio are tried where an input spans decades. More modes, or finer
-splines, are tried afterwards, where the table can carry them. Noisy data get several starts, whose average is one separable model; clean data get one.
-In a small table each start leaves out other rows, so that most of the table judges what they find together; the last fits have all rows.
-Where it makes the error smaller, a local stage is added.
+Noisy data get several starts, whose average is one separable model; clean data get one. In a small table each start leaves out other rows, so that most of
+the table judges what they find together; the last fits have all rows. Where it makes the error smaller, a local stage is added.
 """
 
 import dataclasses
-import functools
-import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import equinox as eqx
-import jax
 import numpy as np
 
-from ..models import KHRONOS, AbstractSeparable
+from ..models import AbstractSeparable
+from .candidates import search
 from .dense import MOST_ROWS
 from .direct import DirectFit
 from .ensemble import average, average_covariance
 from .growing import grown
 from .levels import TURNS, LevelEffects
-from .links import squared, squares_count_from
 from .local import LocalStage
 from .samples import Samples, Scaled
-from .size import ROWS_PER_UNKNOWN, Size, choose_size, graded
+from .size import Size, choose_size
+from .trials import CLEAN, Trial, Trials, in_dtype, starting_model
 from .uncertainty import expected_deviation
 
 # Share of the rows that judge trials, and their bounds.
 VALIDATION, FEWEST, MOST = 0.15, 20, 20_000
 # Below so many rows there are none to spare for trials.
 FEWEST_TO_SELECT = 60
-# Rows that a trial is fitted to: enough for its unknowns, not more than needed to rank it.
-PILOT_ROWS, PILOT_ROWS_PER_UNKNOWN = 2048, 4
-# Steps of a trial: enough to rank it; the one that is chosen goes on from there.
-TRIAL_ITERATIONS = 20
-# Steps of each start on noisy data: further ones only follow the noise, and the average is no better for them.
+# Steps of each start on noisy data, where further ones only follow the noise and the average is no better for them; and of a fit that goes on from there.
 NOISY_ITERATIONS, NOISY_AGAIN = 30, 12
-# A validation error below this share of the target's spread: what is left is the model's fault, not noise.
-CLEAN = 0.02
-# A larger model must be better by this much.
-WORTHWHILE = 0.97
-# On noisy data another link, or cells of equal ratio, must be much better: they make more of what goes wrong where there are few data.
-LINK_WORTHWHILE = 0.8
-FUNCTIONS, MORE_MODES, FEW_MODES, MOST_MODES = 8, 2.5, 6, 20
-DENSE_MODES, DENSE_ROWS_PER_UNKNOWN = 8, 1.5
-SQUARE_MODES, SQUARE_STARTS = 16, 3
-# Further starts are tried where the first one left less than this share of the error.
-SQUARE_PROMISING = 0.9
-RICH_FUNCTIONS, RICH_MODES, RICH_ROWS_PER_UNKNOWN = 12, 8, 1.2
-# Below this error more modes are not worth their time.
-RANK_ABOVE = 1e-3
-FINE_FUNCTIONS, FINE_MODES, FINE_ROWS_PER_UNKNOWN, FINE_ABOVE = 14, 4, 2.0, 0.01
 # The covariance of an average is kept up to this many parameters.
 LARGEST_COVARIANCE = 6000
 MOST_MEMBERS = 4
@@ -67,30 +38,6 @@ LOCAL_WORTHWHILE = 0.99
 LOCAL_ABOVE, MOST_LOCAL_ROWS = 2e-3, 20_000
 # Seconds that the starts of an ensemble may take, at so many operations a second.
 ENSEMBLE_WORK = 6 * 2e10
-
-
-class Trial(NamedTuple):
-    """A model that was tried, and its error on the rows kept for validation; with an `evidence`, its logarithm, the error is that on the rows fitted."""
-
-    link: str
-    degree: int
-    functions: int
-    modes: int
-    unknowns: int
-    starts: int
-    error: float
-    seconds: float
-    evidence: float | None = None
-    graded: bool = False
-
-    def __str__(self) -> str:
-        average = "" if self.starts == 1 else f", average of {self.starts}"
-        judged = "" if self.evidence is None else f", log evidence {self.evidence:.5g}"
-        cells = " on cells of equal ratio" if self.graded else ""
-        return (
-            f"{self.link}, degree {self.degree}, {self.functions} functions an input{cells}, {self.modes} modes{average}: "
-            f"{self.unknowns} unknowns, error {self.error:.3g}{judged}, {self.seconds:.1f} s"
-        )
 
 
 def _grown_trial(link: str, model: AbstractSeparable, evidence: float, error: float, seconds: float) -> Trial:
@@ -160,22 +107,6 @@ def combined(fits: Sequence[DirectFit]) -> tuple[AbstractSeparable, np.ndarray |
     return whole, None if large else average_covariance(models, [fit.covariance for fit in fits])
 
 
-def starting_model(size: Size, outputs: int, seed: int) -> KHRONOS:
-    """A `KHRONOS` of a size, on the unit box."""
-    return KHRONOS(
-        modes=size.modes,
-        breakpoints=size.breakpoints,
-        degree=size.degrees,
-        outputs=outputs,
-        key=jax.random.key(seed),
-    )
-
-
-def in_dtype(model: AbstractSeparable, dtype: Any) -> AbstractSeparable:
-    """A model with its numbers in a precision."""
-    return jax.tree.map(lambda leaf: leaf.astype(dtype) if eqx.is_inexact_array(leaf) else leaf, model)
-
-
 def described(size: Size) -> dict[str, Any]:
     """A size in words for a result."""
     return {
@@ -205,77 +136,14 @@ def select(
     x, y = samples.x, samples.y
     outputs = y.shape[1]
 
-    def start(size: Size, member: int = 0) -> AbstractSeparable:
-        return in_dtype(starting_model(size, outputs, seed + 1000 * member), samples.dtype)
-
     if given is not None or any(part is not None for part in size) or len(x) < FEWEST_TO_SELECT:
-        modes, elements, degree = size
-        fixed = None if given is not None else choose_size(x, outputs, modes, elements, 3 if degree is None else degree)
-        begin = in_dtype(given, samples.dtype) if given is not None else start(fixed)  # pyright: ignore[reportArgumentType]
-        name = "identity" if links is None else links[0]
         if local:
             raise ValueError(
                 f"the table has {len(x)} rows to fit; local=True needs at least {FEWEST_TO_SELECT} of them. Leave it out"
             )
-        levels = None
-        if columns and fixed is not None:
-            levels = samples.first_levels(name, columns, fixed, 0)
-            samples = samples.less(levels)
-        first, trials = samples.fit(name, begin), []
-        if growth:
-            first, tried = grown(samples, name, first, growth, seed)
-            trials = [_grown_trial(name, *attempt) for attempt in tried]
-        found = Selected(name, samples, [first], trials, fixed, None, None, levels)
-        return found if levels is None else found.refitted(samples)
+        return _fitted_as_it_is(samples, given, size, "identity" if links is None else links[0], columns, seed, growth)
 
     validation = int(np.clip(VALIDATION * len(x), FEWEST, MOST))
-    trials: list[Trial] = []
-    best: tuple[Trial, Size, DirectFit] | None = None
-
-    def attempt(
-        name: str, size: Size, functions: int, starts: int = 1, pilot: DirectFit | None = None, first: int = 0
-    ) -> tuple[Trial, DirectFit]:
-        nonlocal best
-        began = time.perf_counter()
-        rows, most = pilot_rows(name, size), TRIAL_ITERATIONS if starts == 1 else NOISY_ITERATIONS
-        if pilot is None:
-            members = range(first, first + starts)
-            found = [samples.fit(name, start(size, member), rows, most_iterations=most) for member in members]
-        else:
-            found = [samples.fit(name, pilot.model, rows, pilot.evidence)]
-        trial = Trial(
-            name,
-            max(size.degrees),
-            functions,
-            size.modes,
-            size.unknowns(outputs),
-            starts,
-            samples.error(name, np.mean([fit.values for fit in found], axis=0), validation),
-            time.perf_counter() - began,
-            graded=spans and graded(size, samples.ratios) == size,
-        )
-        trials.append(trial)
-        if best is None or trial.error < _margin(trial, best[0]) * best[0].error:
-            best = (trial, size, found[0])
-        return trial, found[0]
-
-    share = functools.cache(samples.share)
-
-    def pilot_rows(name: str, size: Size) -> int:
-        wanted = max(PILOT_ROWS, PILOT_ROWS_PER_UNKNOWN * size.unknowns(outputs) // outputs)
-        return min(len(x) - validation, round(wanted / share(name)))
-
-    def sized(degree: int, functions: int, modes: int, rows: float | int) -> Size | None:
-        """So many functions an input, and of so many modes those for whose unknowns there are enough rows."""
-        numbers = (len(x) - validation) * outputs
-        try:
-            one = choose_size(x, outputs, 1, functions - degree, degree)
-        except ValueError:
-            return None
-        one = graded(one, samples.ratios) if best is not None and best[0].graded else one
-        sizes = (one._replace(modes=m) for m in range(modes, 0, -1))
-        return next((size for size in sizes if rows * size.unknowns(outputs) <= numbers), None)
-
     free = links is None and outputs == 1
     if links is None:
         links = ("identity", "log") if free and y.min() > 0 and y.max() > 3 * y.min() else ("identity",)
@@ -283,75 +151,36 @@ def select(
     if columns:
         levels = samples.first_levels(links[0], columns, base, validation)
         samples = samples.less(levels)
-    modes, functions = base.modes, max(len(row) - 1 + p for row, p in zip(base.breakpoints, base.degrees, strict=True))
-    on_ratios = graded(base, samples.ratios)
-    spans = on_ratios != base
-    for name in links:
-        attempt(name, base, functions)
-    assert best is not None
-    if spans:
-        attempt(best[0].link, on_ratios, functions)
-    smooth = sized(FUNCTIONS - 1, FUNCTIONS, modes, ROWS_PER_UNKNOWN) if functions == FUNCTIONS else None
-    if smooth is not None:
-        attempt(best[0].link, smooth, functions)
-    chosen, square = best[0], None
-    if free and chosen.error > CLEAN and 0 <= y.min() < squares_count_from(y)[0]:
-        # A norm has a kink at zero that no number of modes describes; its square may have none, but needs all of its modes at once.
-        square = sized(FUNCTIONS - 1, FUNCTIONS, SQUARE_MODES, DENSE_ROWS_PER_UNKNOWN)
-        for first in range(SQUARE_STARTS if square is not None else 0):
-            tried, fit = attempt(squared(y), square, FUNCTIONS, first=first)
-            if tried.error < chosen.error and not fit.converged:
-                attempt(squared(y), square, FUNCTIONS, pilot=fit)
-            if best[0].error < CLEAN or best[0].error > SQUARE_PROMISING * chosen.error:
-                break
-    if best[0] is chosen or best[0].error > CLEAN:
-        # A square that leaves much over may be better than few modes and no better than many.
-        if chosen.error < CLEAN or modes < FEW_MODES:
-            # Without noise a smooth law is pinned down by few rows an unknown, and what few modes leave over looks like noise.
-            dense = sized(FUNCTIONS - 1, FUNCTIONS, DENSE_MODES, DENSE_ROWS_PER_UNKNOWN)
-            if dense is not None and dense.modes > modes:
-                attempt(chosen.link, dense, FUNCTIONS)
-        larger = sized(chosen.degree, functions, min(round(MORE_MODES * modes), MOST_MODES), ROWS_PER_UNKNOWN)
-        if larger is not None and larger.modes > modes >= FEW_MODES and best[0].error > RANK_ABOVE:
-            attempt(chosen.link, larger, functions)
-        # Where many modes win, of the target or of its square, there are rows enough for them, and finer functions of fewer would cost more than they give.
-        wide = best[1] is larger or (best[1] is square and best[1].modes > modes)
-        rich = None
-        if best[0].error > CLEAN and not wide:
-            # One start of a rich model errs wildly where there are few data, the average of two does not; the evidence decides how much of it is used.
-            rich, count = sized(3, RICH_FUNCTIONS, RICH_MODES, RICH_ROWS_PER_UNKNOWN), RICH_FUNCTIONS
-            if rich is None or rich.modes < FEW_MODES:
-                rich, count = sized(3, FUNCTIONS, RICH_MODES, RICH_ROWS_PER_UNKNOWN), FUNCTIONS
-            rich = rich if rich is not None and rich.unknowns(outputs) > chosen.unknowns else None
-            if rich is not None:
-                attempt(chosen.link, rich, count, starts=2)
-        if best[0].error > FINE_ABOVE and rich is None and not wide:
-            # The evidence decides how much of a fine spline is used, so that it needs fewer rows an unknown.
-            finer = sized(3, FINE_FUNCTIONS, FINE_MODES, FINE_ROWS_PER_UNKNOWN)
-            if finer is not None:
-                attempt(chosen.link, finer, FINE_FUNCTIONS)
-    trial, size, pilot = best
-    cost = len(x) * outputs * float(size.unknowns(outputs)) ** 2 * 2 * 40
+    tried = Trials(samples, validation, seed)
+    best = search(tried, base, links, free, local is not False and len(x) <= MOST_ROWS)
+    trial, pilot, trials = best.trial, best.fit, [attempt.trial for attempt in tried.made]
+    cost = len(x) * outputs * float(best.size.unknowns(outputs)) ** 2 * 2 * 40
     members = 1 if trial.error < LOCAL_ABOVE else int(np.clip(ENSEMBLE_WORK / cost, 1, MOST_MEMBERS))
     noisy = NOISY_ITERATIONS if trial.error > CLEAN else None
     if local is None:
         local = trial.error > LOCAL_ABOVE and len(x) <= MOST_LOCAL_ROWS
-    if noisy is None:
-        pilot = samples.fit(trial.link, pilot.model, pilot_rows(trial.link, size), pilot.evidence)
+    if noisy is None and not pilot.converged:
+        pilot = samples.fit(trial.link, pilot.model, tried.rows(trial.link, best.size), pilot.evidence)
     if members == 1 and not local:
         fits = [samples.fit(trial.link, pilot.model, evidence=pilot.evidence, most_iterations=noisy)]
-        found = Selected(trial.link, samples, fits, trials, size, None, noisy, levels)
+        found = Selected(trial.link, samples, fits, trials, best.size, None, noisy, levels)
         return found if levels is None else found.refitted(samples)
     unseen = len(x) - validation
     fits = [samples.fit(trial.link, pilot.model, unseen, pilot.evidence, most_iterations=noisy and NOISY_AGAIN)]
     # Of few noisy rows each start leaves out others, which judge it.
     folds = min(members, len(x) // validation) if noisy and levels is None and len(x) <= MOST_ROWS else 1
     values = [np.array(fits[0].values)]
+    # Without noise the other starts have come far already, and go on from there.
+    others = [] if noisy else tried.others()[: members - 1]
+    numbers = list(dict.fromkeys([best.member, *(other.member for other in others), *range(members)]))[:members]
     for member in range(1, members):
         order = np.roll(np.arange(len(x)), (member % folds) * validation)
-        fits.append(samples.reordered(order).fit(trial.link, start(size, member), unseen, most_iterations=noisy))
+        model, evidence = tried.start(best.size, numbers[member]), None
+        if member <= len(others):
+            model, evidence = others[member - 1].fit.model, others[member - 1].fit.evidence
+        fits.append(samples.reordered(order).fit(trial.link, model, unseen, evidence, most_iterations=noisy))
         values.append(np.asarray(fits[-1].values)[np.argsort(order)])
-    found, scores = Selected(trial.link, samples, fits, trials, size, None, noisy, levels), None
+    found, scores = Selected(trial.link, samples, fits, trials, best.size, None, noisy, levels), None
     if local:
         alone = np.mean(values, axis=0)
         for fold in range(folds):
@@ -364,7 +193,34 @@ def select(
         found = found._replace(local=stage)
     if folds == 1:
         return found.refitted(samples)
-    return found._replace(starts=tuple(start(size, member) for member in range(members)), scores=scores)
+    return found._replace(starts=tuple(tried.start(best.size, number) for number in numbers), scores=scores)
+
+
+def _fitted_as_it_is(
+    samples: Samples,
+    given: AbstractSeparable | None,
+    size: tuple[int | None, int | None, int | None],
+    link: str,
+    columns: Sequence[int],
+    seed: int,
+    growth: int,
+) -> Selected:
+    """A given model, or one of a given size, fitted without trials, and refined as often as is asked."""
+    x, outputs = samples.x, samples.y.shape[1]
+    modes, elements, degree = size
+    fixed = None if given is not None else choose_size(x, outputs, modes, elements, 3 if degree is None else degree)
+    model = given if fixed is None else starting_model(fixed, outputs, seed)
+    assert model is not None
+    levels = None
+    if columns and fixed is not None:
+        levels = samples.first_levels(link, columns, fixed, 0)
+        samples = samples.less(levels)
+    first, trials = samples.fit(link, in_dtype(model, samples.dtype)), []
+    if growth:
+        first, tried = grown(samples, link, first, growth, seed)
+        trials = [_grown_trial(link, *attempt) for attempt in tried]
+    found = Selected(link, samples, [first], trials, fixed, None, None, levels)
+    return found if levels is None else found.refitted(samples)
 
 
 def _deviations(samples: Samples, link: str, fits: Sequence[DirectFit], values: np.ndarray) -> np.ndarray:
@@ -380,15 +236,3 @@ def _deviations(samples: Samples, link: str, fits: Sequence[DirectFit], values: 
 def noise_of(fits: Sequence[DirectFit], scaled: Scaled) -> np.ndarray:
     """The standard deviation of the noise of each target."""
     return scaled.noise * np.sqrt(np.mean([float(fit.evidence.variance) for fit in fits]))
-
-
-def _margin(trial: Trial, best: Trial) -> float:
-    """The share of the best error that a trial must stay below to take its place."""
-    if trial.link != best.link or trial.graded != best.graded:
-        return LINK_WORTHWHILE if trial.error > CLEAN else 1.0
-    return WORTHWHILE if trial.unknowns > best.unknowns else 1.0
-
-
-def printed(trials: Sequence[Trial]) -> str:
-    """The trials, one a line, the best first."""
-    return "\n".join(str(trial) for trial in sorted(trials, key=lambda trial: trial.error))

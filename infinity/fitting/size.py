@@ -17,17 +17,19 @@ from .warp import half_ranked
 ROWS_PER_UNKNOWN = 4
 MOST_MODES = 10
 MOST_ELEMENTS = 5
-# An input of one sign spans decades where its ends are in this ratio, and so many rows lie within twice the distance of the nearest end from zero: those
-# of a range that begins at zero do not. Beyond the largest ratio the ends of cells would be one number in single precision.
-DECADE, NEAR_ROWS, LARGEST_RATIO = 10.0, 10, 1e6
+# An input of one sign spans decades where its ends are in this ratio, and so many rows lie within so many times the distance of the nearest end from zero:
+# those of a range that begins at zero hardly do, for there that distance is the length between two rows. Beyond the largest ratio the ends of cells would be
+# one number in single precision.
+DECADE, NEAR_ROWS, NEAR, LARGEST_RATIO = 10.0, 10, 8.0, 1e6
 
 
 class Size(NamedTuple):
-    """Modes, and for each input the breakpoints on the unit box and the degree."""
+    """Modes, for each input the breakpoints on the unit box and the degree, and whether any input has cells of equal ratio."""
 
     modes: int
     breakpoints: tuple[tuple[float, ...], ...]
     degrees: tuple[int, ...]
+    graded: bool = False
 
     def unknowns(self, outputs: int) -> int:
         """Number of free parameters of the model with a constant and an additive block."""
@@ -88,7 +90,7 @@ def ratios(points: np.ndarray) -> tuple[float, ...]:
         sizes = np.partition(np.abs(column), at)
         low, near, far = float(sizes.min()), float(sizes[at]), float(sizes.max())
         one_sign = column.min() > 0 or column.max() < 0
-        wide = one_sign and far >= DECADE * low and near <= 3 * low
+        wide = one_sign and far >= DECADE * low and near <= NEAR * low
         found.append(float(np.copysign(min(far / low, LARGEST_RATIO), column[0])) if wide else 1.0)
     return tuple(found)
 
@@ -105,7 +107,8 @@ def graded(size: Size, ratios: tuple[float, ...]) -> Size:
         row = (abs(ratio) ** (np.arange(cells + 1) / cells) - 1) / (abs(ratio) - 1)
         row = row if ratio > 0 else 1 - row[::-1]
         breakpoints[d] = (0.0, *(float(t) for t in row[1:-1]), 1.0)
-    return Size(size.modes, tuple(breakpoints), tuple(degrees))
+    changed = Size(size.modes, tuple(breakpoints), tuple(degrees))
+    return size if changed == size else changed._replace(graded=True)
 
 
 def _breakpoints(column: np.ndarray, cells: int) -> tuple[float, ...]:

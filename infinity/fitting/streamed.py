@@ -18,8 +18,9 @@ from .levels import LevelEffects, with_effects
 from .links import LINKS
 from .local import LocalStage
 from .samples import Samples, Scaled
-from .selection import Selected, Trial, combined, described, noise_of, select
+from .selection import Selected, combined, described, noise_of, select
 from .size import ratios
+from .trials import Trial
 from .twins import repeats_of
 from .uncertainty import expected_deviation
 

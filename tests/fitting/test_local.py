@@ -10,7 +10,7 @@ from infinity.fitting.additive import fit_additive
 from infinity.fitting.direct import fit_separable
 from infinity.fitting.local import fit_local
 from infinity.fitting.neighbours import NEIGHBOURS, NeighbourProcess, _others, fit_process
-from infinity.fitting.selection import WORTHWHILE
+from infinity.fitting.trials import WORTHWHILE
 from infinity.fitting.warp import fit_warp
 from infinity.models.evaluator import evaluate
 

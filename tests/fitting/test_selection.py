@@ -8,11 +8,15 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 import infinity as inf
+from infinity.fitting import candidates
+from infinity.fitting.candidates import search
+from infinity.fitting.dense import DenseProcess
 from infinity.fitting.ensemble import average, average_covariance
 from infinity.fitting.local import LocalStage
 from infinity.fitting.samples import Samples
 from infinity.fitting.selection import select
 from infinity.fitting.size import choose_size
+from infinity.fitting.trials import Trials
 from infinity.fitting.twins import repeats_of
 from infinity.fitting.uncertainty import conformal_quantile, parameter_variance
 
@@ -253,14 +257,81 @@ def test_an_accuracy_goes_with_a_model_that_is_selected():
 
 
 @pytest.mark.slow
-def test_a_square_that_is_better_than_few_modes_does_not_keep_from_more():
-    """Few rows carry one mode of cubic splines; the square of the target, with five modes, is much better, and the law itself with five modes exact."""
+def test_more_modes_of_the_law_itself_come_before_its_square():
+    """Few rows carry one mode of cubic splines, and the square with five modes is much better; the law itself is exact with five."""
     x = np.random.default_rng(2).uniform(size=(1000, 10))
     y = 10 * np.sin(np.pi * x[:, 0] * x[:, 1]) + 20 * (x[:, 2] - 0.5) ** 2 + 10 * x[:, 3] + 5 * x[:, 4]
     result = inf.fit(x, y, seed=2)
-    assert any(trial.link.startswith("square") for trial in result.trials)
     assert result.options["link"] == "identity"
     assert result.metrics["heldout"]["nrmse"] < 1e-4
+
+
+def tried_on(y, x, links, local=False):
+    """The trials of a search for a clean law."""
+    samples = Samples(x, y[:, None], np.ones(len(x)), jnp.float64, 1e-2, None, len(x), repeats_of(x, y[:, None]))
+    trials = Trials(samples, 60, 0)
+    search(trials, choose_size(x, 1, None, None, 3), links, free=False, local=local)
+    return trials
+
+
+@pytest.fixture(scope="module")
+def reciprocal():
+    """The trials on a law that one mode describes poorly, and its logarithm better."""
+    x = np.random.default_rng(5).uniform(size=(400, 2))
+    return tried_on(1 / (1.2 - x[:, 0] * x[:, 1]), x, ("identity", "log"))
+
+
+def test_without_noise_either_link_gets_many_modes_and_the_best_further_starts(reciprocal):
+    many = [made for made in reciprocal.made if made.trial.degree == 7]
+    assert {made.trial.link for made in many} == {"identity", "log"}
+    best = reciprocal.winner
+    starts = {made.member for made in many if made.trial.link == best.trial.link and made.size == best.size}
+    assert starts == {0, 1, 2, 3, 4}
+    assert best.trial.error == min(made.trial.error for made in reciprocal.made)
+    assert best.fit.converged or "gone on with" in str(best.trial)
+
+
+def test_other_starts_of_the_best_are_each_told_once_the_best_first(reciprocal):
+    others = reciprocal.others()
+    assert len(others) == 4
+    assert len({made.member for made in others} | {reciprocal.winner.member}) == 5
+    errors = [made.trial.error for made in others]
+    assert errors == sorted(errors)
+    for made in others:
+        same = [
+            o for o in reciprocal.made if (o.trial.link, o.size, o.member) == (made.trial.link, made.size, made.member)
+        ]
+        assert made.trial.error == min(o.trial.error for o in same)
+
+
+@pytest.mark.parametrize("preferred", ["identity", "log"])
+def test_where_a_local_stage_is_to_come_its_process_chooses_between_links_about_as_good(monkeypatch, preferred):
+    x = np.random.default_rng(6).uniform(size=(400, 4))
+    y = np.exp(1.5 * np.sin(3 * (x[:, 0] + x[:, 1] * x[:, 2] + 0.5 * x[:, 3] ** 2)))
+    asked = ["identity", "log"]
+
+    def left_out(self):
+        # What the process says of the preferred link is exact, of the other far off.
+        values = np.asarray(self.values)
+        return values if asked.pop(0) == preferred else values + 3.0, np.ones_like(values)
+
+    monkeypatch.setattr(DenseProcess, "left_out", left_out)
+    # Whatever is left over, and however the links compare.
+    for name, value in {"HARD": 1e-9, "SHARP": 1.0, "GAINED": 10.0, "NEAR": 1e9}.items():
+        monkeypatch.setattr(candidates, name, value)
+    trials = tried_on(y, x, ("identity", "log"), local=True)
+    assert asked == []
+    assert trials.winner.trial.link == preferred
+    assert {made.trial.link for made in trials.made if made.member > 0} == {preferred}
+
+
+def test_noise_gets_no_further_trials():
+    rng = np.random.default_rng(7)
+    x = rng.uniform(size=(400, 2))
+    y = 3 + np.sin(3 * x[:, 0]) * x[:, 1] + 0.05 * rng.normal(size=400)
+    trials = tried_on(y, x, ("identity", "log"))
+    assert trials.error > 0.03
+    assert all(made.member == 0 and not made.trial.onwards for made in trials.made)
 
 
 def noisy_samples(rows):

@@ -30,6 +30,8 @@ def test_an_input_spans_decades_where_zero_is_farther_than_its_lowest_rows_are_a
         assert np.all(np.diff(np.float32(graded(cells, (ratio,)).breakpoints[0])) > 0)
     assert ratios(np.append(5e-324, np.full(20, 1e-323))[:, None] * [[1.0]]) == (1.0,)
     assert found[3:] == (1.0, 1.0, 1.0)
+    # A thousand rows from 1 on, half a unit apart, are enough to tell it from zero.
+    assert ratios(rng.uniform(1, 500, (1000, 1)))[0] == pytest.approx(500, rel=0.5)
     # Of few rows nobody can say where the range begins.
     assert ratios(x[:100, :1]) == (1.0,)
 
