@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import basis, closure, descent, fitting, inverse, io, models, pde, plot, symbolic
+    from .cache import keep_compiled
     from .closure import Certificate, certify
     from .descent import (
         InfiniteDescent,
@@ -105,6 +106,7 @@ _HOMES = {
     "export": "io.export",
     "fit": "fitting",
     "infinite_descent": "descent",
+    "keep_compiled": "cache",
     "level_set": "inverse",
     "load": "io",
     "main_effect": "fitting",
@@ -166,6 +168,7 @@ __all__ = [
     "infinite_descent",
     "inverse",
     "io",
+    "keep_compiled",
     "level_set",
     "load",
     "main_effect",

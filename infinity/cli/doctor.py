@@ -4,7 +4,7 @@ import importlib
 import platform
 import sys
 
-from .cache import cache_folder
+from ..cache import cache_folder
 
 _CORE = ("infinity", "jax", "jaxlib", "equinox", "optimistix", "lineax", "optax", "numpy", "scipy", "sympy")
 _OPTIONAL = {

@@ -22,7 +22,7 @@ def prepare_jax(float32: bool) -> None:
     """Set the precision, before the first array is made, and keep compiled programs."""
     import jax
 
-    from .cache import keep_compiled
+    from ..cache import keep_compiled
 
     jax.config.update("jax_enable_x64", not float32)
     keep_compiled()
