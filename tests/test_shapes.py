@@ -3,9 +3,10 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import infinity as inf
-from infinity.compilation import quick_options
+from infinity.compilation import brief_jit, compiler_options, quick_jit
 from infinity.fitting.direct import fit_separable
 from infinity.shapes import ACCELERATOR_NUMBERS, rows_at_once
 
@@ -27,7 +28,8 @@ def test_large_blocks_give_the_same_fit(monkeypatch):
     y = np.exp(x[:, :1]) * np.sin(6 * x[:, 1:])
     y = (y - y.mean()) / y.std()
     start = inf.KHRONOS([(0.0, 1.0)] * 2, modes=2, elements=8, key=jax.random.key(0))
-    quick_options()  # of this device, before another one is claimed
+    for brief in (False, True):
+        compiler_options(brief)  # of this device, before another one is claimed
     fits = []
     for backend in ("cpu", "gpu"):
         monkeypatch.setattr(jax, "default_backend", lambda backend=backend: backend)
@@ -35,3 +37,14 @@ def test_large_blocks_give_the_same_fit(monkeypatch):
     few, many = fits
     assert float(np.sqrt(np.mean((few.values - y) ** 2))) < 1e-3
     np.testing.assert_allclose(many.values, few.values, atol=1e-5)
+
+
+@pytest.mark.parametrize("compiled", [quick_jit, brief_jit])
+def test_programs_with_options_work_within_others(compiled):
+    """The compiler takes options for the outermost program alone."""
+    square = compiled(lambda x: x**2)
+    assert float(square(jnp.array(3.0))) == 9.0
+    assert float(jax.jit(lambda: square(jnp.array(3.0)))()) == 9.0
+    assert float(jax.jit(square)(3.0)) == 9.0
+    assert float(jax.grad(square)(3.0)) == 6.0
+    np.testing.assert_allclose(jax.vmap(square)(jnp.arange(3.0)), [0.0, 1.0, 4.0])

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..compilation import quick_jit
+from ..compilation import brief_jit
 from ..descent.evidence import BlockPenalty, Evidence, affine_optimum, covariance
 from ..descent.streaming import accumulate, chunked
 from ..models import KHRONOS
@@ -53,7 +53,7 @@ def _problem(start: KHRONOS, x, y, weights):
     return stacked, start.bases, penalty, (*arrays, w), jnp.asarray(chunks)
 
 
-@quick_jit
+@brief_jit
 def _solve(stacked: Stacked, bases, penalty: BlockPenalty, data, chunks):
     """The law, the covariance of its parameters, and the variance of the noise."""
     theta, unravel = flattened(jax.tree.map(jnp.zeros_like, stacked), penalty.kept)

@@ -40,6 +40,8 @@ NEAR, PROCESS_ROWS = 2.0, 200
 HOPELESS = 10.0
 # Further starts, at most, as many as this work allows, in operations; and how many attempts go on to their end.
 MOST_STARTS, STARTS_WORK, FINALISTS = 4, 1e11, 2
+# Kinds whose first start came within this factor of the best get them, too: at most so many kinds.
+RIVAL, MOST_KINDS = 3.0, 2
 
 
 def search(trials: Trials, base: Size, links: Sequence[str], free: bool, local: bool) -> Attempt:
@@ -105,8 +107,12 @@ def _sharpen(trials: Trials, links: Sequence[str], many: Size | None, local: boo
             links = (best.trial.link,)
     rows, unknowns = trials.rows(best.trial.link, best.size), best.trial.unknowns
     count = min(MOST_STARTS, int(STARTS_WORK / (2.0 * rows * trials.outputs * unknowns**2 * SHARP_OPTIONS["steps"])))
+    rivals = (made for made in trials.made if made.trial.link in links and made.trial.modes == best.trial.modes)
+    near = [made for made in sorted(rivals, key=_error) if made.trial.error <= RIVAL * best.trial.error]
+    kinds = list(dict.fromkeys((made.trial.link, made.size) for made in near))[:MOST_KINDS]
     for member in range(1, 1 + count):
-        trials.attempt(best.trial.link, best.size, first=member, **SHARP_OPTIONS)
+        for link, size in kinds or [(best.trial.link, best.size)]:
+            trials.attempt(link, size, first=member, **SHARP_OPTIONS)
     for attempt in sorted((made for made in trials.made if made.trial.link in links), key=_error)[:FINALISTS]:
         if not attempt.fit.converged:
             trials.attempt(attempt.trial.link, attempt.size, onwards=attempt)

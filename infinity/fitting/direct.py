@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ..basis import AbstractBasis, Axis
+from ..compilation import brief_jit, quick_jit
 from ..descent.evidence import Evidence, covariance
 from ..descent.streaming import chunked
 from ..descent.windows import Group, tiled
@@ -48,6 +49,8 @@ CALM_STEPS = 4
 FIRST_VARIANCE = 0.01
 # Basis functions are kept for all samples where this many numbers hold them, and evaluated chunk by chunk beyond.
 KEPT_NUMBERS = 2**25
+# Up to so many samples their basis functions take longer to compile than to evaluate.
+FEW_SAMPLES = 20_000
 # Windows pay from here on, on a CPU: their products are smaller and touch more memory, and each has to wait for the one before.
 WINDOWS_PAY = 0.4
 
@@ -88,7 +91,7 @@ class DirectFit:
         return float(_stationarity(self.penalty, self.state))
 
 
-@eqx.filter_jit
+@brief_jit
 def _stationarity(penalty: BlockPenalty, state: State):
     """`max_j |grad_j| / sqrt(2 L H_jj)`: the cosine between the residual and the nearest column, penalty included."""
     theta, normal = flattened(state.stacked, penalty.kept)[0], state.normal
@@ -97,20 +100,27 @@ def _stationarity(penalty: BlockPenalty, state: State):
     return jnp.max(jnp.abs(normal.gradient + S @ theta) / jnp.where(bottom > 0, bottom, 1.0))
 
 
-@eqx.filter_jit
+@quick_jit
 def _values(problem: Problem, stacked: Stacked):
     """Values at all samples, those not used for the fit included."""
     return jax.lax.map(lambda chunk: stacked.values(problem.basis_functions(chunk)), problem.data)
 
 
-@eqx.filter_jit
+@brief_jit
 def _covariance(penalty: BlockPenalty, state: State):
     return covariance(state.normal, penalty, state.evidence)
 
 
-@eqx.filter_jit
 def _kept(bases: tuple[AbstractBasis, ...], chunks: Float[Array, "chunks size D"]) -> Float[Array, "chunks size D n"]:
+    """The basis functions of all samples."""
+    return (_few_kept if chunks.shape[0] * chunks.shape[1] <= FEW_SAMPLES else _many_kept)(bases, chunks)
+
+
+def _mapped(bases: tuple[AbstractBasis, ...], chunks: Float[Array, "chunks size D"]) -> Float[Array, "chunks size D n"]:
     return jax.lax.map(lambda x: designs(bases, x), chunks)
+
+
+_few_kept, _many_kept = brief_jit(_mapped), quick_jit(_mapped)
 
 
 @eqx.filter_jit

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ..compilation import brief_jit
 from ..models import AbstractSeparable
 
 
@@ -19,6 +20,11 @@ def average(models: Sequence[AbstractSeparable]) -> AbstractSeparable:
 
     **Arguments:** models on the same bases, all with or all without mixing, additive block and constant.
     """
+    return _average(tuple(models))
+
+
+@brief_jit  # called eagerly, one compilation instead of many
+def _average(models: tuple[AbstractSeparable, ...]) -> AbstractSeparable:
     K, first = len(models), models[0]
     shrink = K ** (-1 / first.dimensions)
     mean = lambda parts: jax.tree.map(lambda *leaves: sum(leaves) / K, *parts)

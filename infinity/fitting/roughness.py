@@ -6,11 +6,11 @@ r"""How smooth a separable model has to be: a penalty on the size and one on the
 few data stand far apart, it may not. Summed over the factors of a mode, the penalty on their size also prunes modes that the data do not need.
 """
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
 from ..basis import AbstractBasis
+from ..compilation import brief_jit
 from ..descent.evidence import BlockPenalty, PenaltyBlocks
 from .stacked import Layout
 
@@ -46,7 +46,7 @@ def roughness_penalty(bases: tuple[AbstractBasis, ...], layout: Layout, dtype) -
     return BlockPenalty(tuple(families), kept, strengths, layout.unknowns)
 
 
-@eqx.filter_jit
+@brief_jit
 def integrals(basis: AbstractBasis):
     """`Q_d` and `R_d` of a family."""
     edges = basis.breakpoints

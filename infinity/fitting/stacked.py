@@ -14,6 +14,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
+from ..compilation import brief_jit
 from ..models import AbstractSeparable
 from ..models.products import exclusive_products, product
 
@@ -162,6 +163,7 @@ class Layout(eqx.Module):
         return np.sort(np.concatenate([inside, self.rest()]).astype(int))
 
 
+@brief_jit  # called eagerly, one compilation instead of many
 def stack(model: AbstractSeparable) -> Stacked:
     """Bring a model to stacked form."""
     n = max(basis.size for basis in model.bases)
@@ -170,6 +172,7 @@ def stack(model: AbstractSeparable) -> Stacked:
     return Stacked(fill(model.factors), model.mixing, additive, model.constant)
 
 
+@brief_jit  # called eagerly, one compilation instead of many
 def unstack(stacked: Stacked, model: AbstractSeparable) -> AbstractSeparable:
     """The model with the parameters of a stacked one."""
     cut = lambda array, like: tuple(array[d, :, : old.shape[1]] for d, old in enumerate(like))

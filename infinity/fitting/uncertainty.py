@@ -8,13 +8,13 @@ model's own error dominates. In small noisy tables the rows that each start of t
 et al., Ann. Stat. 49, 2021). The next whole number would cover at least the level, and with few rows much more: 27 of 29 for nine tenths of 28 rows.
 """
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from ..basis import AbstractBasis
+from ..compilation import quick_jit
 from ..models import AbstractSeparable
 from ..models.separable import design
 from ..precision import full_products
@@ -44,7 +44,7 @@ def parameter_variance(
     return np.concatenate(parts) if parts else np.zeros((0, stacked.outputs))
 
 
-@eqx.filter_jit
+@quick_jit
 def _variances(stacked: Stacked, bases: tuple[AbstractBasis, ...], x: Float[Array, "S D"], V, kept):
     _, J = stacked.rows(jax.vmap(lambda x: design(bases, x))(x))
     J = J[:, kept]

@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, Int
 from ..basis import AbstractBasis
 from ..basis.cells import known
 from ..basis.recursion import nonzero
+from ..compilation import brief_jit
 from ..shapes import rounded_up
 from .separable import AbstractSeparable
 
@@ -72,13 +73,8 @@ class Evaluator(eqx.Module):
         bases = model.bases
         self.cells = tuple(basis.elements for basis in bases)
         self.equal = all(_equal(basis) for basis in bases)
-        self.factors = _rows(bases, model.factors)
-        self.additive = None if model.additive is None else _rows(bases, model.additive)
-        self.left = jnp.concatenate([basis.breakpoints[:-1] for basis in bases])
-        self.half = nonzero(jnp.concatenate([jnp.diff(basis.breakpoints) / 2 for basis in bases]))
-        widest = max(self.cells)
-        fill = lambda inner: jnp.pad(inner, (0, widest - 1 - inner.shape[0]), constant_values=jnp.inf)
-        self.interior = jnp.stack([fill(basis.breakpoints[1:-1]) for basis in bases])
+        self.factors, self.additive = _tables(bases, model.factors, model.additive)
+        self.left, self.half, self.interior = _places(bases)
         self.mixing, self.constant, self.scalar = model.mixing, model.constant, model.scalar
 
     def __call__(self, x: Float[Array, "N D"]) -> Float[Array, "N *O"]:
@@ -156,6 +152,22 @@ def _horner(table: Float[Array, "C powers L"], row: Int[Array, " B"], v: Float[A
 
 def _take(table: Array, row: Int[Array, "..."]) -> Array:
     return table.at[row].get(mode="promise_in_bounds")
+
+
+@brief_jit  # called eagerly, one compilation instead of many
+def _tables(bases: Sequence[AbstractBasis], factors: Sequence[Array], additive: Sequence[Array] | None):
+    """The powers of all factors, and of the additive block."""
+    return _rows(bases, factors), None if additive is None else _rows(bases, additive)
+
+
+@brief_jit
+def _places(bases: Sequence[AbstractBasis]) -> tuple[Array, Array, Array]:
+    """Where each cell begins, half its length, and the breakpoints between cells."""
+    left = jnp.concatenate([basis.breakpoints[:-1] for basis in bases])
+    half = nonzero(jnp.concatenate([jnp.diff(basis.breakpoints) / 2 for basis in bases]))
+    widest = max(basis.elements for basis in bases)
+    fill = lambda inner: jnp.pad(inner, (0, widest - 1 - inner.shape[0]), constant_values=jnp.inf)
+    return left, half, jnp.stack([fill(basis.breakpoints[1:-1]) for basis in bases])
 
 
 def _rows(bases: Sequence[AbstractBasis], coefficients: Sequence[Float[Array, "L _"]]) -> Float[Array, "C powers L"]:

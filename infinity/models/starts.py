@@ -5,7 +5,10 @@ from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
+
+from ..compilation import brief_jit
 
 
 class Start(NamedTuple):
@@ -49,6 +52,16 @@ def starting_parameters(
 
 def starting_factors(key: PRNGKeyArray, modes: int, sizes: Sequence[int]) -> tuple[Float[Array, "M _"], ...]:
     """Factors around ones, scaled so that the sum of the modes is about one."""
+    return _around_ones(key, modes, tuple(sizes))
+
+
+@brief_jit
+def _around_ones(key: PRNGKeyArray, modes: int, sizes: tuple[int, ...]) -> tuple[Float[Array, "M _"], ...]:
     keys = jax.random.split(key, len(sizes))
     scale = max(modes, 1) ** (-1 / len(sizes))
-    return tuple(scale * (1 + 0.1 * jax.random.normal(k, (modes, size))) for k, size in zip(keys, sizes, strict=True))
+    factors = {}
+    for size in dict.fromkeys(sizes):  # those of one size are drawn together: one compilation instead of many
+        dimensions = [d for d, other in enumerate(sizes) if other == size]
+        draws = jax.vmap(lambda k, size=size: jax.random.normal(k, (modes, size)))(keys[np.array(dimensions)])
+        factors.update(zip(dimensions, scale * (1 + 0.1 * draws), strict=True))
+    return tuple(factors[d] for d in range(len(sizes)))
