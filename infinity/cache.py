@@ -27,7 +27,7 @@ def keep_compiled(folder: str | os.PathLike[str] | None = None) -> Path | None:
     """
     import jax
 
-    chosen = jax.config.read("jax_compilation_cache_dir")
+    chosen = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
     if folder is None and chosen:
         return Path(chosen)
     place = cache_folder() if folder is None else _of_this_machine(Path(folder).expanduser())

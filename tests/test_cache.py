@@ -79,7 +79,7 @@ def test_a_folder_chosen_through_jax_stays(tmp_path):
 
 def test_a_given_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("not a folder")
-    before = jax.config.read("jax_compilation_cache_dir")
+    before = jax.config.jax_compilation_cache_dir
     with pytest.raises(ValueError, match=r"cannot be kept in .*file; give a folder that can be written"):
         inf.keep_compiled(tmp_path / "file")
-    assert jax.config.read("jax_compilation_cache_dir") == before
+    assert jax.config.jax_compilation_cache_dir == before
