@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .marginal_likelihood import MarginalLikelihood, correlations, kernel_of, unpacked
+from .marginal_likelihood import MarginalLikelihood, correlations, kernel_of, tiled, unpacked
 from .neighbours import SPREAD, TYPICAL, measured_anew
 from .scoring import Scored, likeliest
 from .warp import Warp, fit_warp, unwarped
@@ -82,10 +82,11 @@ class DenseProcess(eqx.Module):
 
         factor, solved = self._solved
         own = 1.0 + float(self.variance) + float(self.noise)
-        x = self.warp(x)
+        kernel, x = kernel_of(self.lengths, self.smoothness), self.warp(x)
+        measured = tiled(np.asarray(self.points), kernel.dtype)
         means, variances = [np.zeros((0, len(self.scale)))], [np.zeros(0)]
         for at in range(0, len(x), _BATCH):
-            k = self._covariances(x[at : at + _BATCH], np.asarray(self.points))
+            k = 1.0 + float(self.variance) * correlations(kernel, x[at : at + _BATCH], measured)[:, : len(factor)]
             means.append(k @ solved)
             known = scipy.linalg.solve_triangular(factor, k.T, lower=True, check_finite=False)
             variances.append(np.maximum(own - np.sum(known**2, axis=0), float(self.noise)))
@@ -108,15 +109,13 @@ class DenseProcess(eqx.Module):
         """The same process given other measurements; those of weight zero are left out."""
         return measured_anew(self, self.warp(points), values, weights)
 
-    def _covariances(self, x: np.ndarray, points: np.ndarray) -> Float[np.ndarray, "m n"]:
-        return 1.0 + float(self.variance) * correlations(kernel_of(self.lengths, self.smoothness), x, points)
-
     @functools.cached_property
     def _solved(self) -> tuple[np.ndarray, np.ndarray]:
         """Cholesky's factor of the measurements' covariance, and that matrix inverse times their values."""
         import scipy.linalg
 
-        K = self._covariances(np.asarray(self.points), np.asarray(self.points))
+        kernel, points = kernel_of(self.lengths, self.smoothness), np.asarray(self.points)
+        K = 1.0 + float(self.variance) * correlations(kernel, points, tiled(points, kernel.dtype))[:, : len(points)]
         K[np.diag_indices(len(K))] += float(self.noise) / np.asarray(self.weights, float)
         factor = scipy.linalg.cholesky(K, lower=True, overwrite_a=True, check_finite=False)
         scale = np.asarray(self.scale, float)  # zero for a target that is certain
@@ -179,7 +178,7 @@ def _goal(measured: list[np.ndarray], count: int) -> Callable[[Float[np.ndarray,
         off = np.zeros_like(p)
         off[:D] = p[:D] - np.log(TYPICAL)
         return Scored(
-            here.value + 0.5 * off @ known @ off, here.slope + known @ off, lambda: here.information() + known
+            here.value + 0.5 * off @ known @ off, lambda: here.slope() + known @ off, lambda: here.information() + known
         )
 
     return goal

@@ -18,6 +18,8 @@ from .scoring import Scored
 
 # Points along a side of a tile: all tables share the programs of one tile. So many rows of it at a time stay in the cache.
 _SIDE, _ROWS = 128, 32
+# Points of a tile whose slopes are found together.
+_POINTS = 8
 # Of a likelihood so many pairs of points stay in the cache; programs are of so many blocks of them.
 _PAIRS, _BLOCKS = 4096, 8
 
@@ -50,18 +52,17 @@ def kernel_of(lengths: Any, smoothness: Any) -> Float[Array, " D2"]:
 
 
 def correlations(
-    kernel: Float[Array, " D2"], x: Float[np.ndarray, "m D"], points: Float[np.ndarray, "n D"]
+    kernel: Float[Array, " D2"], x: Float[np.ndarray, "m D"], others: list[Array]
 ) -> Float[np.ndarray, "m n"]:
-    """The correlations of points with others."""
-    columns = _tiled(points, kernel.dtype)
+    """The correlations of points with others, which are `tiled` and fill columns to the end of the last tile."""
     rows = [
-        np.concatenate([np.asarray(_tile(kernel, part, others), float) for others in columns], axis=1)
-        for part in _tiled(x, kernel.dtype)
+        np.concatenate([np.asarray(_tile(kernel, part, tile), float) for tile in others], axis=1)
+        for part in tiled(x, kernel.dtype)
     ]
-    return np.concatenate(rows)[: len(x), : len(points)]
+    return np.concatenate(rows)[: len(x)]
 
 
-def _tiled(points: np.ndarray, dtype: Any) -> list[Array]:
+def tiled(points: np.ndarray, dtype: Any) -> list[Array]:
     """Points in parts of one size, the last one filled up."""
     count = -(-len(points) // _SIDE)
     return [jnp.asarray(part, dtype) for part in np.split(np.resize(points, (count * _SIDE, points.shape[1])), count)]
@@ -88,7 +89,7 @@ class MarginalLikelihood:
         return np.pad(numbers, (0, -len(numbers) % size)).reshape(-1, _BLOCKS, _PAIRS)
 
     def __call__(self, p: Float[np.ndarray, " P"]) -> Scored:
-        """Value, slope and information at parameters."""
+        """The value at parameters, and what makes slope and information."""
         import scipy.linalg  # slow to import
 
         lapack: Any = scipy.linalg.lapack
@@ -102,22 +103,24 @@ class MarginalLikelihood:
         K[np.diag_indices(n)] = 1.0 + variance + noise / W
         factor, failed = lapack.dpotrf(K, lower=1)
         if failed:
-            return Scored(np.inf, np.zeros_like(p), lambda: np.zeros((len(p), len(p))))
-        inverse = lapack.dpotri(factor, lower=1)[0]
+            return Scored(np.inf, lambda: np.zeros_like(p), lambda: np.zeros((len(p), len(p))))
         a = scipy.linalg.cho_solve((factor, True), Z, check_finite=False)
-        C = O * inverse - a @ a.T
-        diagonal, beside = np.diagonal(C), self._blocks(C[pairs])
-        pulls = [_pull(kernel, part, jnp.asarray(own)) for part, own in zip(self._apart, beside, strict=True)]
-        total, slope = (np.sum(np.asarray(part, float), axis=0) for part in zip(*pulls, strict=True))
-        # The diagonal counts half, as each pair stands twice in the trace.
-        ridge = 0.5 * np.sum(diagonal / W)
-        own = variance * (total + 0.5 * np.sum(diagonal))
-        floor = _least() * variance * ridge
         value = 0.5 * np.sum(a * Z) + O * np.sum(np.log(np.diagonal(factor)))
+
+        def slope() -> Float[np.ndarray, " P"]:
+            C = O * lapack.dpotri(factor, lower=1)[0] - a @ a.T
+            diagonal, beside = np.diagonal(C), self._blocks(C[pairs])
+            pulls = [_pull(kernel, part, jnp.asarray(own)) for part, own in zip(self._apart, beside, strict=True)]
+            total, of_kernel = (np.sum(np.asarray(part, float), axis=0) for part in zip(*pulls, strict=True))
+            # The diagonal counts half, as each pair stands twice in the trace.
+            ridge = 0.5 * np.sum(diagonal / W)
+            own = variance * (total + 0.5 * np.sum(diagonal))
+            floor = _least() * variance * ridge
+            return np.concatenate([variance * of_kernel, [own + floor, np.exp(p[-1]) * ridge]])
 
         def information() -> Float[np.ndarray, "P P"]:
             A = np.zeros((len(p), len(p)))
-            tiles = _tiled(self._points, kernel.dtype)
+            tiles = tiled(self._points, kernel.dtype)
             beside = np.split(np.pad(a, ((0, len(tiles) * _SIDE - n), (0, 0))), len(tiles))
             parts = [sum(_slopes(kernel, x, *other) for other in zip(tiles, beside, strict=True)) for x in tiles]
             slopes = variance * np.concatenate([np.asarray(part, float) for part in parts])[:n]
@@ -128,8 +131,7 @@ class MarginalLikelihood:
                 A += 0.5 * half.T @ half
             return A
 
-        whole = np.concatenate([variance * slope, [own + floor, np.exp(p[-1]) * ridge]])
-        return Scored(float(value), whole, information)
+        return Scored(float(value), slope, information)
 
 
 @quick_jit
@@ -163,7 +165,7 @@ def _slopes(
     def one(point):
         return jax.jacrev(lambda kernel: _between(kernel, point[None], points)[0] @ a)(kernel)
 
-    return jax.lax.map(one, x, batch_size=8)
+    return jax.lax.map(one, x, batch_size=_POINTS)
 
 
 def _between(kernel: Float[Array, " D2"], x: Float[Array, "m D"], points: Float[Array, "n D"]) -> Float[Array, "m n"]:

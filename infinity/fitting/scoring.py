@@ -20,10 +20,10 @@ MOST_DAMPING = 1e8
 
 
 class Scored(NamedTuple):
-    """The negative logarithm of a likelihood somewhere, its slope `(P,)`, and what makes its information `(P, P)`."""
+    """The negative logarithm of a likelihood somewhere, and what makes its slope `(P,)` and its information `(P, P)`."""
 
     value: float
-    slope: Float[np.ndarray, " P"]
+    slope: Callable[[], Float[np.ndarray, " P"]]
     information: Callable[[], Float[np.ndarray, "P P"]]
 
 
@@ -39,27 +39,28 @@ def likeliest(
 
     >>> import numpy as np
     >>> from infinity.fitting.scoring import Scored, likeliest
-    >>> goal = lambda p: Scored(float(np.sum((p - 2) ** 2)), 2 * (p - 2), lambda: 2 * np.eye(2))
+    >>> goal = lambda p: Scored(float(np.sum((p - 2) ** 2)), lambda: 2 * (p - 2), lambda: 2 * np.eye(2))
     >>> likeliest(goal, np.zeros(2), np.array([[0.0, 1.0], [0.0, 9.0]]), 50)[1].round(1).tolist()
     [1.0, 2.0]
     """
     lower, upper = bounds.T
-    p, now, damping, A = start, goal(start), 1.0, None
+    p, now, damping, slope, A = start, goal(start), 1.0, None, None
     for _ in range(most - 1):
         if not np.isfinite(now.value):
             break
-        A = now.information() if A is None else A
+        if slope is None or A is None:
+            slope, A = now.slope(), now.information()
         step = np.zeros_like(p)
-        free = ~(((p <= lower) & (now.slope > 0)) | ((p >= upper) & (now.slope < 0)))
-        step[free] = _damped(A[np.ix_(free, free)], now.slope[free], damping)
+        free = ~(((p <= lower) & (slope > 0)) | ((p >= upper) & (slope < 0)))
+        step[free] = _damped(A[np.ix_(free, free)], slope[free], damping)
         there = np.clip(p + np.clip(step, -LONGEST, LONGEST), lower, upper)
         step = there - p
-        foretold = -(now.slope @ step + 0.5 * step @ A @ step)
+        foretold = -(slope @ step + 0.5 * step @ A @ step)
         new = goal(there)
         gain = now.value - new.value
         if gain > 0:
             damping = max(damping * (0.2 if gain > 0.7 * foretold else 0.5 if gain > 0.3 * foretold else 2.0), 1e-6)
-            p, now, A = there, new, None
+            p, now, slope = there, new, None
             if gain < LEAST_GAIN:
                 break
         else:
