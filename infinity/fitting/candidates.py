@@ -107,11 +107,12 @@ def _sharpen(trials: Trials, links: Sequence[str], many: Size | None, local: boo
             links = (best.trial.link,)
     rows, unknowns = trials.rows(best.trial.link, best.size), best.trial.unknowns
     count = min(MOST_STARTS, int(STARTS_WORK / (2.0 * rows * trials.outputs * unknowns**2 * SHARP_OPTIONS["steps"])))
-    rivals = (made for made in trials.made if made.trial.link in links and made.trial.modes == best.trial.modes)
+    alike = sizes if best.size in sizes else {best.size}
+    rivals = [made for made in trials.made if made.trial.link in links and made.size in alike]
     near = [made for made in sorted(rivals, key=_error) if made.trial.error <= RIVAL * best.trial.error]
     kinds = list(dict.fromkeys((made.trial.link, made.size) for made in near))[:MOST_KINDS]
     for member in range(1, 1 + count):
-        for link, size in kinds or [(best.trial.link, best.size)]:
+        for link, size in kinds:
             trials.attempt(link, size, first=member, **SHARP_OPTIONS)
     for attempt in sorted((made for made in trials.made if made.trial.link in links), key=_error)[:FINALISTS]:
         if not attempt.fit.converged:
