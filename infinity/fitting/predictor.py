@@ -91,7 +91,7 @@ class Predictor(eqx.Module):
                 "this fit has no covariance, so no standard deviation: the model or the table is too large for it"
             )
         with np.errstate(invalid="ignore", divide="ignore"):  # a line that continues a positive target may cross zero
-            u = np.array(LINKS[model.link].forward(np.asarray(mean).reshape(len(mean), -1)))
+            u = np.array(LINKS[model.link].forward(np.asarray(mean)[:, None] if mean.ndim == 1 else np.asarray(mean)))
         rows = np.asarray(model._quiet().checked(x))
         std = None
         if isinstance(model.inner, AbstractSeparable):

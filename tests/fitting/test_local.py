@@ -216,3 +216,14 @@ def test_rows_left_for_validation_do_not_reach_the_fit(rows):
         for a in (y, spoiled)
     ]
     np.testing.assert_array_equal(fits[0].values, fits[1].values)
+
+
+def test_no_rows_are_predicted_as_no_rows(noisy):
+    """Also where a local stage is asked, as by a fit that holds out nothing."""
+    x, y = noisy
+    kept = inf.fit(x[:300], y[:300], local=True, holdout=0)
+    assert kept.predictor.local is not None
+    none = np.zeros((0, x.shape[1]))
+    assert kept.predict(none).shape == (0,)
+    mean, std = kept.predict(none, return_std=True)
+    assert mean.shape == std.shape == (0,)
