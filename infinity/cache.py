@@ -12,7 +12,7 @@ from pathlib import Path
 def keep_compiled(folder: str | os.PathLike[str] | None = None) -> Path | None:
     """Let JAX keep what it compiles from here on, and take from there what was compiled before, in this process or another.
 
-    The first fit of a kind takes a minute on one core, nearly all of it compilation; a script or notebook that begins with `inf.keep_compiled()` pays for it
+    The first fit of a kind compiles for a quarter to half a minute on one core; a script or notebook that begins with `inf.keep_compiled()` pays for it
     once, not each time it is started. It is JAX's own persistent cache, and holds for all that JAX compiles in this process; a folder that was chosen through
     JAX's configuration before stays as it is, unless one is given here.
 
@@ -27,9 +27,9 @@ def keep_compiled(folder: str | os.PathLike[str] | None = None) -> Path | None:
     """
     import jax
 
-    chosen = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
-    if folder is None and chosen:
-        return Path(chosen)
+    chosen = chosen_folder()
+    if folder is None and chosen is not None:
+        return chosen
     place = cache_folder() if folder is None else _of_this_machine(Path(folder).expanduser())
     if place is None:
         return None
@@ -45,6 +45,14 @@ def keep_compiled(folder: str | os.PathLike[str] | None = None) -> Path | None:
     jax.config.update("jax_compilation_cache_dir", str(place))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     return place
+
+
+def chosen_folder() -> Path | None:
+    """The folder that JAX's own configuration names, or nothing."""
+    import jax
+
+    chosen = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
+    return Path(chosen) if chosen else None
 
 
 def cache_folder() -> Path | None:

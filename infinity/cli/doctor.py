@@ -4,7 +4,7 @@ import importlib
 import platform
 import sys
 
-from ..cache import cache_folder
+from ..cache import cache_folder, chosen_folder
 
 _CORE = ("infinity", "jax", "jaxlib", "equinox", "optimistix", "lineax", "optax", "numpy", "scipy", "sympy")
 _OPTIONAL = {
@@ -38,8 +38,10 @@ def report() -> str:
 
 
 def _compiled() -> list[str]:
-    folder = cache_folder()
-    return ["  not kept" if folder is None else f"  kept in {folder}; INFINITY_CACHE names another place, or off"]
+    own, chosen = cache_folder(), chosen_folder()
+    if chosen not in (None, own):
+        return [f"  kept in {chosen}, which JAX's configuration names"]
+    return ["  not kept" if own is None else f"  kept in {own}; INFINITY_CACHE names another place, or off"]
 
 
 def _devices() -> list[str]:
